@@ -1,0 +1,1 @@
+"""Workstation side of edge-unlock: train, quantize, compare, evaluate."""

@@ -1,0 +1,98 @@
+"""What can go wrong, as the caller sees it.
+
+Every error carries one line that says what happened and one that says what to do;
+the command line prints both and leaves with ``exit_code``. Nothing is imported here,
+so that every other module may import this one.
+"""
+
+
+class EdgeUnlockError(Exception):
+    """Base of all errors of this package.
+
+    ``hint`` says what the person can do about it; ``exit_code`` is the process status
+    that the command line returns (whoever calls it must deny on anything but 0).
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(EdgeUnlockError, ValueError):
+    """A setting is missing, of the wrong type or out of range."""
+
+
+class AudioError(EdgeUnlockError):
+    """Audio cannot be opened, read or decoded."""
+
+
+class DeviceError(AudioError, OSError):
+    """A microphone is missing, busy, or stopped delivering."""
+
+
+class ModelError(EdgeUnlockError):
+    """A model package is missing, malformed, or does not match its manifest."""
+
+
+class VaultError(EdgeUnlockError):
+    """The vault cannot be opened, read or written."""
+
+
+class VaultMissingError(VaultError, FileNotFoundError):
+    """There is no vault where one was expected."""
+
+
+class VaultExistsError(VaultError, FileExistsError):
+    """There is a vault where none was expected."""
+
+
+class AuthenticationError(VaultError):
+    """A stored file was altered, replaced, or sealed under another key."""
+
+
+class StaleTemplateError(VaultError):
+    """A template was made with another model or front end: the person must re-enroll."""
+
+
+class KeySourceError(VaultError):
+    """The key cannot be obtained: absent, unsafe permissions, wrong passphrase."""
+
+
+class WrongKeyError(AuthenticationError, KeySourceError):
+    """The key does not open the vault. A wrong key and an altered key slot look the same."""
+
+
+class UserNameError(VaultError, ValueError):
+    """A user name that the vault does not accept."""
+
+
+class UnknownUserError(VaultError, LookupError):
+    """Nobody of that name is enrolled."""
+
+
+class UserExistsError(VaultError):
+    """Somebody of that name is enrolled already."""
+
+
+class EnrollmentError(EdgeUnlockError):
+    """An enrollment did not gather enough usable utterances."""
+
+    exit_code = 4
+
+
+class NoSpeechError(EdgeUnlockError):
+    """The audio holds no usable speech. This is not a rejection."""
+
+    exit_code = 4
+
+
+class LockedOutError(EdgeUnlockError):
+    """Too many failed attempts: no attempt is taken for a while."""
+
+    exit_code = 5
+
+
+class ActionError(EdgeUnlockError):
+    """The unlock action could not be carried out."""

@@ -1,0 +1,198 @@
+"""A model package: a directory with ``manifest.json``, the int8 network and its cohort.
+
+The manifest says everything that the runtime must know of the network; what it says is
+checked before use, and the bytes that were hashed are the bytes that are run.
+"""
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from edge_unlock.errors import ModelError
+from edge_unlock.features import FeatureSpec, Float32, Normalization, Positive
+
+MANIFEST_NAME = "manifest.json"
+MAX_FILE_BYTES = 64 * 2**20
+"""No model for this class of hardware is larger; a larger file is not read."""
+
+Sha256Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class PackagedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A file beside the manifest, and the SHA-256 that it must have."""
+
+    file: FileName
+    sha256: Sha256Hex
+
+
+class EncoderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the network is fed and how its outputs become one embedding.
+
+    ``frames_stacked`` feature frames make one recurrent step; ``pooling`` turns the outputs
+    of all steps into the embedding: their mean weighted by ``exp`` of a second output, their
+    plain mean, or the last one.
+    """
+
+    frames_stacked: Positive
+    embedding_size: Positive
+    pooling: Literal["attention", "mean", "last"]
+
+
+class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A decision threshold on the score, named by the false-accept rate it was set for."""
+
+    name: str
+    false_accept_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    threshold: float
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Score to natural-log likelihood ratio: ``slope * score + offset``."""
+
+    slope: Annotated[float, msgspec.Meta(gt=0)]
+    offset: float
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The contents of ``manifest.json``.
+
+    ``accuracy`` and ``training`` are for people (figures with their conditions; data and
+    licences); the runtime reads everything else.
+    """
+
+    schema: Literal[1]
+    name: FileName
+    version: str
+    model: PackagedFile
+    features: FeatureSpec
+    normalization: Normalization
+    encoder: EncoderSpec
+    operating_points: Annotated[tuple[OperatingPoint, ...], msgspec.Meta(min_length=1)]
+    default_operating_point: str
+    calibration: Calibration | None = None
+    cohort: PackagedFile | None = None
+    accuracy: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if len(self.normalization.mean) != self.features.coefficients:
+            raise ValueError("the normalization does not fit the number of coefficients")
+        names = [point.name for point in self.operating_points]
+        if self.default_operating_point not in names:
+            raise ValueError(f"default_operating_point is none of {', '.join(names)}")
+
+    def operating_point(self, name: str | None = None) -> OperatingPoint:
+        """The operating point of that name, or the default one.
+
+        Raises ``ModelError`` when the model has none of that name.
+        """
+        wanted = name or self.default_operating_point
+        for point in self.operating_points:
+            if point.name == wanted:
+                return point
+        known = ", ".join(point.name for point in self.operating_points)
+        raise ModelError(f"the model has no operating point {wanted!r}", f"Choose one of: {known}.")
+
+    def to_json(self) -> bytes:
+        """The manifest as it is written to disk."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+class ModelPackage(NamedTuple):
+    """A package that was read and found to be what its manifest says.
+
+    ``cohort`` holds embeddings of other speakers, float32 (N, D), rows of norm 1.
+    """
+
+    manifest: Manifest
+    model: bytes
+    cohort: Float32 | None
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> "ModelPackage":
+        """Read the package at ``path``, or the one that ships with edge-unlock.
+
+        Raises ``ModelError`` when anything is missing, malformed or altered.
+        """
+        directory = path or _shipped_package()
+        try:
+            raw = _read_file(directory, MANIFEST_NAME)
+            manifest = msgspec.json.decode(raw, type=Manifest)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ModelError(
+                f"{directory / MANIFEST_NAME} is not a model manifest: {error}",
+                "Convert the model again, or install the package again.",
+            ) from error
+        model = _read_checked(directory, manifest.model)
+        cohort = None
+        if manifest.cohort is not None:
+            cohort = _parse_cohort(
+                _read_checked(directory, manifest.cohort), manifest.encoder.embedding_size
+            )
+        return cls(manifest, model, cohort)
+
+    @property
+    def sha256(self) -> bytes:
+        """Hash of the network's bytes."""
+        return bytes.fromhex(self.manifest.model.sha256)
+
+
+def _shipped_package() -> Path:
+    """The one package in edge_unlock/models (installed) or models (a checkout)."""
+    here = Path(__file__).parent
+    directories = [here / "models", here.parent / "models"]
+    for directory in directories:
+        found = sorted(directory.glob(f"*/{MANIFEST_NAME}"))
+        if found:
+            return found[0].parent
+    raise ModelError("no model package is installed", "Install edge-unlock again.")
+
+
+def _read_file(directory: Path, name: str) -> bytes:
+    path = directory / name
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}",
+            "Give the directory of a model package (it holds manifest.json).",
+        ) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ModelError(f"{path} is larger than {MAX_FILE_BYTES} bytes", "This is no edge model.")
+    return data
+
+
+def _read_checked(directory: Path, part: PackagedFile) -> bytes:
+    data = _read_file(directory, part.file)
+    if hashlib.sha256(data).hexdigest() != part.sha256:
+        raise ModelError(
+            f"{directory / part.file} is not the file that its manifest names (SHA-256 differs)",
+            "The package is damaged or was altered: install it again.",
+        )
+    return data
+
+
+def _parse_cohort(data: bytes, size: int) -> Float32:
+    try:
+        cohort = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ModelError(
+            f"the cohort is not an array: {error}", "Convert the model again."
+        ) from error
+    if (
+        cohort.dtype != np.float32
+        or cohort.ndim != 2
+        or cohort.shape[1] != size
+        or not len(cohort)
+        or not np.allclose(np.linalg.norm(cohort, axis=1), 1, atol=1e-3)
+    ):
+        raise ModelError(
+            f"the cohort is not float32 (N, {size}) with rows of norm 1", "Convert the model again."
+        )
+    return cohort  # type: ignore[no-any-return]  # np.load is untyped

