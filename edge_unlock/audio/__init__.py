@@ -1,0 +1,20 @@
+"""Where samples come from: every source yields 16 kHz mono blocks."""
+
+from edge_unlock.audio.device import Device, list_devices
+from edge_unlock.audio.fake import Fake
+from edge_unlock.audio.file import File
+from edge_unlock.audio.microphone import Microphone
+from edge_unlock.audio.source import SAMPLE_RATE_HZ, Samples, SampleSource
+from edge_unlock.audio.stdin import Stdin
+
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "Device",
+    "Fake",
+    "File",
+    "Microphone",
+    "SampleSource",
+    "Samples",
+    "Stdin",
+    "list_devices",
+]

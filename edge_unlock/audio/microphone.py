@@ -1,0 +1,124 @@
+"""Samples from a microphone."""
+
+import queue
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+import numpy as np
+
+from edge_unlock.audio.device import Device, devices_of, find_device, start_portaudio
+from edge_unlock.audio.quiet import quiet_stderr
+from edge_unlock.audio.resample import MAX_CHANNELS, MonoResampler
+from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Closing, Samples
+from edge_unlock.errors import DeviceError
+
+# PortAudio's values (portaudio.h), spelled out so that PyAudio is imported only when used
+PA_INT16: Final = 8
+PA_CONTINUE: Final = 0
+PA_INPUT_OVERFLOW: Final = 2
+PA_DEVICE_UNAVAILABLE: Final = -9985
+
+
+class Microphone(Closing):
+    """A recording device; it records from construction to ``close()``.
+
+    ``device`` is an index, a name, or a part of a name that only one device has; by
+    default the system's. A device that refuses 16 kHz mono is opened at its own rate and
+    channel count and converted. At most ``queue_s`` seconds wait to be read; what comes
+    beyond is lost and counted in ``overruns``, as is what the driver loses.
+
+    Raises:
+        DeviceError: there is no such device, it is busy or refuses every format; or, from
+            ``blocks``, it delivered nothing for ``timeout_s`` seconds.
+    """
+
+    def __init__(
+        self, device: str | int | None = None, *, timeout_s: float = 5.0, queue_s: float = 5.0
+    ) -> None:
+        self.overruns = 0
+        self._timeout_s = timeout_s
+        self._stream: Any = None
+        block_s = BLOCK_SAMPLES / SAMPLE_RATE_HZ
+        self._queue: queue.Queue[bytes] = queue.Queue(max(1, round(queue_s / block_s)))
+        self._session = start_portaudio()
+        try:
+            chosen = find_device(devices_of(self._session), device)
+            self.name = chosen.name
+            self._stream, rate_hz, self._channels = self._open(chosen)
+            self._resampler = MonoResampler(rate_hz, self._channels, f"microphone {self.name!r}")
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, device: Device) -> tuple[Any, int, int]:
+        """Open the stream in the best format the device takes: ``stream, rate_hz, channels``."""
+        refusal: OSError | None = None
+        for rate_hz, channels in _formats(device):
+            try:
+                with quiet_stderr():
+                    stream = self._session.open(
+                        rate_hz,
+                        channels,
+                        PA_INT16,
+                        input=True,
+                        input_device_index=device.index,
+                        frames_per_buffer=round(BLOCK_SAMPLES * rate_hz / SAMPLE_RATE_HZ),
+                        stream_callback=self._receive,
+                    )
+            except OSError as error:
+                if error.errno == PA_DEVICE_UNAVAILABLE:
+                    raise DeviceError(
+                        f"microphone {device.name!r} is busy",
+                        "Close the program that uses it, or record through PulseAudio/PipeWire.",
+                    ) from error
+                refusal = error
+            else:
+                return stream, rate_hz, channels
+        raise DeviceError(
+            f"microphone {device.name!r} cannot be opened: {refusal}",
+            "Check it with `arecord`, or choose another device.",
+        ) from refusal
+
+    def _receive(self, data: bytes, _frames: int, _time: object, status: int) -> tuple[None, int]:
+        """Take what PortAudio's thread delivers; must return at once."""
+        if status & PA_INPUT_OVERFLOW:
+            self.overruns += 1
+        try:
+            self._queue.put_nowait(data)
+        except queue.Full:
+            self.overruns += 1
+        return None, PA_CONTINUE
+
+    def blocks(self) -> Iterator[Samples]:
+        """Yield float32 ``(n,)``, n about 512, until closed; see `SampleSource.blocks`."""
+        while self._stream is not None:
+            try:
+                data = self._queue.get(timeout=self._timeout_s)
+            except queue.Empty:
+                raise DeviceError(
+                    f"microphone {self.name!r} delivered nothing for {self._timeout_s:g} s",
+                    "Check that it is still plugged in.",
+                ) from None
+            frames = np.frombuffer(data, np.int16).reshape(-1, self._channels)
+            block = self._resampler.push(frames.astype(np.float32) / np.float32(32768))
+            if block.size:
+                yield block
+
+    def close(self) -> None:
+        """Stop recording and release the device; calling it again does nothing."""
+        stream, self._stream = self._stream, None
+        session, self._session = self._session, None
+        with quiet_stderr():
+            if stream is not None:
+                with suppress(OSError):  # a device that is gone cannot be stopped
+                    stream.close()
+            if session is not None:
+                session.terminate()
+
+
+def _formats(device: Device) -> list[tuple[int, int]]:
+    """Rates and channel counts to try, best first, without repeats."""
+    channel_counts = (1, min(2, device.channels), min(MAX_CHANNELS, device.channels))
+    rates_hz = (SAMPLE_RATE_HZ, device.default_rate_hz)
+    return list(dict.fromkeys((rate, count) for count in channel_counts for rate in rates_hz))
