@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from statistics import fmean, median
 from typing import Final
 
@@ -60,10 +60,10 @@ class SegmenterSettings:
     """
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not math.isfinite(value) or (field.name.endswith("_s") and value < 0):
-                raise ConfigError(f"{field.name} cannot be {value}", "Use a finite number >= 0.")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not math.isfinite(value) or (item.name.endswith("_s") and value < 0):
+                raise ConfigError(f"{item.name} cannot be {value}", "Use a finite number >= 0.")
         if not 0 < self.vad_threshold_off <= self.vad_threshold_on <= 1:
             raise ConfigError(
                 "vad_threshold_off and vad_threshold_on are out of order",
@@ -119,6 +119,7 @@ class Segmenter:
         self._post_roll_samples = round(settings.post_roll_s * SAMPLE_RATE_HZ)
         self._max_samples = round(settings.max_utterance_s * SAMPLE_RATE_HZ)
         self._hangover_chunks = max(1, _chunks(settings.hangover_s))
+        self._min_speech_chunks = _chunks(settings.min_speech_s)
         self._hold_chunks = max(1, _chunks(settings.gate_hold_s))
         self.reset()
 
@@ -132,13 +133,12 @@ class Segmenter:
         self._vad.reset()
         self._noise_powers: deque[float] = deque(maxlen=_chunks(NOISE_MEMORY_S))
         self._last_end = 0
-        self._start: int | None = None  # of the open utterance
-        self._begin_nothing()
+        self._open: _Utterance | None = None
 
     @property
     def in_speech(self) -> bool:
         """Whether an utterance is open; it may still turn out too short to be one."""
-        return self._start is not None
+        return self._open is not None
 
     @property
     def open_samples(self) -> Samples:
@@ -148,9 +148,9 @@ class Segmenter:
         that an embedding can be computed while the person speaks. A read-only view: it
         holds until the next call of another method.
         """
-        if self._start is None:
+        if self._open is None:
             return np.empty(0, np.float32)
-        return self._tape.view(self._start, self._end(self._start, self._position))
+        return self._tape.view(self._open.start, self._end(self._open, self._position))
 
     def push(self, block: Samples) -> list[Segment]:
         """Take samples, float32 ``(n,)`` in [-1, 1] of any n; return the utterances they end.
@@ -172,7 +172,8 @@ class Segmenter:
 
     def flush(self) -> list[Segment]:
         """End the stream: return the utterance that it broke off, if any, and reset."""
-        segment = self._finish(self._tape.end, truncated=False)
+        utterance, limit = self._open, self._tape.end
+        segment = self._finish(utterance, limit, truncated=False) if utterance else None
         self.reset()
         return [segment] if segment else []
 
@@ -185,29 +186,28 @@ class Segmenter:
         band_powers = (np.square(band).mean(axis=1) / 2).tolist()  # 2: white noise stays as loud
         powers = chunks.var(axis=1).tolist()  # variance: a constant offset is not loudness
         found = [self._step(*item) for item in zip(chunks, powers, band_powers, strict=True)]
-        keep = self._position - self._pre_roll_samples if self._start is None else self._start
-        self._tape.forget(keep)
+        keep = self._position - self._pre_roll_samples
+        self._tape.forget(min(keep, self._open.start) if self._open else keep)
         return [segment for segment in found if segment]
 
     def _step(self, chunk: Samples, power: float, band_power: float) -> Segment | None:
         """Look at one chunk; return the utterance that it ends."""
         is_speech = self._is_speech(chunk, _dbfs(band_power))
+        if is_speech and self._open is None:
+            self._open = _Utterance(max(self._position - self._pre_roll_samples, self._last_end))
         self._position += CHUNK_SAMPLES
-        if is_speech:
-            if self._start is None:
-                first = self._position - CHUNK_SAMPLES - self._pre_roll_samples
-                self._start = max(first, self._last_end)
-            self._speech_end = self._position
-            self._speech_powers.append(power)
-            self._pause_powers.clear()
-            if self._position - self._start >= self._max_samples:
-                return self._finish(self._position, truncated=True)
-        elif self._start is None:
+        if self._open is None:
             self._noise_powers.append(power)
+        elif is_speech:
+            self._open.speech_end = self._position
+            self._open.speech_powers.append(power)
+            self._open.pause_powers.clear()
+            if self._position - self._open.start >= self._max_samples:
+                return self._finish(self._open, self._position, truncated=True)
         else:
-            self._pause_powers.append(power)
-            if len(self._pause_powers) >= self._hangover_chunks:
-                return self._finish(self._position, truncated=False)
+            self._open.pause_powers.append(power)
+            if len(self._open.pause_powers) >= self._hangover_chunks:
+                return self._finish(self._open, self._position, truncated=False)
         return None
 
     def _is_speech(self, chunk: Samples, level_dbfs: float) -> bool:
@@ -218,16 +218,15 @@ class Segmenter:
             self._hold = self._hold_chunks
         elif self._hold:
             self._hold -= 1
-        if not self._hold and self._start is None:
-            return False
-        threshold = settings.vad_threshold_on if self._start is None else settings.vad_threshold_off
-        return self._speech_probability(chunk) >= threshold
+        if self._open is not None:
+            return self._speech_probability(chunk) >= settings.vad_threshold_off
+        return self._hold > 0 and self._speech_probability(chunk) >= settings.vad_threshold_on
 
     def _speech_probability(self, chunk: Samples) -> float:
         """Run the VAD; if it has missed something, it starts afresh with the pre-roll."""
         if self._vad_position != self._position:
             self._vad.reset()
-            first = max(self._tape.start, self._position - self._pre_roll_samples)
+            first = max(0, self._position - self._pre_roll_samples)
             pre_roll = self._tape.view(first, self._position)
             for missed in pre_roll.reshape(-1, CHUNK_SAMPLES):
                 self._run_vad(missed)
@@ -238,41 +237,41 @@ class Segmenter:
         self.vad_chunks += 1
         return self._vad.process_samples(chunk.tolist())
 
-    def _end(self, start: int, limit: int) -> int:
-        """Where the open utterance ends if no speech follows."""
-        return min(self._speech_end + self._post_roll_samples, start + self._max_samples, limit)
+    def _end(self, utterance: "_Utterance", limit: int) -> int:
+        """Where an utterance ends if no speech follows."""
+        longest = utterance.start + self._max_samples
+        return min(utterance.speech_end + self._post_roll_samples, longest, limit)
 
-    def _finish(self, limit: int, *, truncated: bool) -> Segment | None:
-        """Close the open utterance; None if there is none, or too little speech in it."""
-        segment = None
-        if self._start is not None:
-            self._noise_powers.extend(self._pause_powers)
-            self._last_end = self._end(self._start, limit)
-            if len(self._speech_powers) >= _chunks(self.settings.min_speech_s):
-                segment = self._segment(self._start, self._last_end, truncated=truncated)
-        self._close()
-        return segment
-
-    def _segment(self, start: int, end: int, *, truncated: bool) -> Segment:
-        samples = self._tape.view(start, end).copy()
+    def _finish(self, utterance: "_Utterance", limit: int, *, truncated: bool) -> Segment | None:
+        """Close the open utterance; return it unless there is too little speech in it."""
+        self._open = None
+        self._last_end = self._end(utterance, limit)
+        self._noise_powers.extend(utterance.pause_powers)
+        if len(utterance.speech_powers) < self._min_speech_chunks:
+            return None
+        samples = self._tape.view(utterance.start, self._last_end).copy()
         samples.flags.writeable = False
         # without any quiet around it, the softest chunk of the utterance is the best guess
-        noise_power = median(self._noise_powers or [min(self._speech_powers)])
+        noise_power = median(self._noise_powers or [min(utterance.speech_powers)])
         return Segment(
-            start_s=start / SAMPLE_RATE_HZ,
-            end_s=end / SAMPLE_RATE_HZ,
+            start_s=utterance.start / SAMPLE_RATE_HZ,
+            end_s=self._last_end / SAMPLE_RATE_HZ,
             samples=samples,
             truncated=truncated,
             noise_dbfs=_dbfs(noise_power),
-            speech_dbfs=_dbfs(fmean(self._speech_powers)),
+            speech_dbfs=_dbfs(fmean(utterance.speech_powers)),
             clipped_fraction=_clipped_fraction(samples),
         )
 
-    def _close(self) -> None:
-        self._start: int | None = None
-        self._speech_end = 0
-        self._speech_powers: list[float] = []
-        self._pause_powers: list[float] = []
+
+@dataclass
+class _Utterance:
+    """An utterance in the making; positions are sample counts from the start of the stream."""
+
+    start: int
+    speech_end: int = 0
+    speech_powers: list[float] = field(default_factory=list)
+    pause_powers: list[float] = field(default_factory=list)  # since the last speech
 
 
 class _NoiseFloor:
