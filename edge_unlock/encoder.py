@@ -4,6 +4,7 @@ The recurrent state lives in the interpreter between calls, so that an utterance
 pushed in pieces as it is spoken; ``reset`` starts the next one.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -99,13 +100,20 @@ class Encoder:
             samples = soxr.resample(
                 np.asarray(samples, np.float32), sample_rate, self.sample_rate_hz
             )
-        self.reset()
-        self.push(samples)
-        embedding = self.embedding
-        self.reset()
+        embedding = self.embed_pieces([samples])
         if embedding is None:
             raise AudioError("the recording is too short to embed", "Record at least one second.")
         return embedding
+
+    def embed_pieces(self, pieces: Iterable[Float32]) -> Float32 | None:
+        """Embed the pieces of one utterance, each (n,) as ``push`` takes them.
+
+        Returns float32 (D,), L2 norm 1, or None when they are too short for one step.
+        """
+        self.reset()
+        for piece in pieces:
+            self.push(piece)
+        return self.embedding
 
 
 class _Network:

@@ -1,5 +1,7 @@
 """How alike two voices are: a number, and whether it is enough."""
 
+import math
+
 import numpy as np
 
 from edge_unlock.features import Float32
@@ -37,9 +39,24 @@ class Scorer:
         with np.errstate(invalid="ignore", divide="ignore"):
             return float(unit(template - self._center) @ unit(embedding - self._center))
 
-    def threshold(self, operating_point: str | None = None) -> float:
-        """The score from which a voice is accepted; ``ModelError`` for an unknown name."""
-        return self._manifest.operating_point(operating_point).threshold
+    def threshold(self, operating_point: str | None = None, candidates: int = 1) -> float:
+        """The score from which a voice is accepted as one of so many ``candidates``.
+
+        A stranger who is compared with N templates has N chances. With a calibrated model
+        the threshold rises by ln N on the scale of the log-likelihood ratio, which keeps the
+        false-accept rate of the operating point whatever N is (union bound).
+        Raises ``ModelError`` for an unknown operating point.
+        """
+        threshold = self._manifest.operating_point(operating_point).threshold
+        calibration = self._manifest.calibration
+        if calibration is None:
+            return threshold
+        return threshold + math.log(max(1, candidates)) / calibration.slope
+
+    @property
+    def loosest_threshold(self) -> float:
+        """The lowest threshold of the model: below it two voices are hardly one person's."""
+        return min(point.threshold for point in self._manifest.operating_points)
 
     def llr(self, score: float) -> float | None:
         """Natural-log likelihood ratio of a score, or None for a model without calibration."""

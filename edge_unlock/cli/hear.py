@@ -1,0 +1,208 @@
+"""``verify``, ``identify`` and ``listen``: the commands that decide."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import click
+import msgspec
+
+from edge_unlock.actions import Command
+from edge_unlock.cli.session import F, Session, input_options, print_json
+from edge_unlock.errors import ActionError, NoSpeechError
+from edge_unlock.gatekeeper import Gatekeeper
+from edge_unlock.hearing import Heard
+from edge_unlock.quality import Fault
+from edge_unlock.recognizer import Decision, Recognizer
+
+EXIT_CODES = {"accepted": 0, "rejected": 3, "retry": 4, "locked out": 5}
+
+operating_point_option = click.option(
+    "--operating-point", metavar="NAME", help="False-accept rate to decide at, by its name."
+)
+
+
+def timeout_option(default_s: float | None) -> Callable[[F], F]:
+    """How long the microphone is heard."""
+    return click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        default=default_s,
+        show_default=default_s is not None,
+        help="Stop hearing after so long.",
+    )
+
+
+@click.command()
+@click.argument("name")
+@input_options
+@operating_point_option
+@timeout_option(10.0)
+@click.pass_obj
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    session: Session,
+    name: str,
+    inputs: Sequence[str],
+    device: str | None,
+    as_json: bool,
+    operating_point: str | None,
+    timeout_s: float,
+) -> None:
+    """Decide whether the speaker is NAME.
+
+    Several inputs are one attempt: what is said in all of them is judged together.
+    """
+    ctx.exit(_decide_once(session, name, inputs, device, as_json, operating_point, timeout_s))
+
+
+@click.command()
+@input_options
+@operating_point_option
+@timeout_option(10.0)
+@click.pass_obj
+@click.pass_context
+def identify(
+    ctx: click.Context,
+    session: Session,
+    inputs: Sequence[str],
+    device: str | None,
+    as_json: bool,
+    operating_point: str | None,
+    timeout_s: float,
+) -> None:
+    """Decide which enrolled person is speaking, if any."""
+    ctx.exit(_decide_once(session, None, inputs, device, as_json, operating_point, timeout_s))
+
+
+class _ListenCommand(click.Command):
+    """Takes everything after ``--on-unlock`` as the command to run."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--on-unlock" in args:
+            position = args.index("--on-unlock")
+            ctx.meta["on_unlock"] = args[position + 1 :]
+            args = args[:position]
+            if not ctx.meta["on_unlock"]:
+                raise click.UsageError("--on-unlock needs a command", ctx)
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Action"):
+            formatter.write_dl(
+                [
+                    (
+                        "--on-unlock CMD [ARG]...",
+                        "Run this program on an acceptance; comes last, as everything after it "
+                        "belongs to it. EDGE_UNLOCK_USER and EDGE_UNLOCK_SCORE tell who it was.",
+                    )
+                ]
+            )
+
+
+@click.command(cls=_ListenCommand)
+@input_options
+@operating_point_option
+@timeout_option(None)
+@click.option("--user", "name", metavar="NAME", help="Accept nobody but NAME.")
+@click.option("--once", is_flag=True, help="Stop after the first acceptance or rejection.")
+@click.pass_obj
+@click.pass_context
+def listen(
+    ctx: click.Context,
+    session: Session,
+    inputs: Sequence[str],
+    device: str | None,
+    as_json: bool,
+    operating_point: str | None,
+    timeout_s: float | None,
+    name: str | None,
+    once: bool,
+) -> None:
+    """Listen until stopped, deciding on every utterance.
+
+    The exit status is that of the best thing that happened: 0 only if somebody was accepted
+    and the unlock command, if any, succeeded.
+    """
+    arguments = ctx.meta.get("on_unlock")
+    action = Command(arguments, session.settings.action_timeout_s) if arguments else None
+    gatekeeper = _gatekeeper(session, name, operating_point)
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    outcomes: set[int] = set()
+    if not (inputs or as_json):
+        click.echo("Listening; stop with Ctrl-C.", err=True)
+    for heard in session.hear_each(inputs, device, deadline_s):
+        decision = gatekeeper.judge([heard])
+        _report(decision, as_json)
+        outcome = EXIT_CODES[decision.decision]
+        if decision.is_accepted and action is not None:
+            try:
+                action.run(decision)
+            except ActionError as error:
+                click.echo(f"edge-unlock: error: {error}\nhint: {error.hint}", err=True)
+                outcome = error.exit_code
+        outcomes.add(outcome)
+        if once and decision.decision != "retry":
+            break
+    ctx.exit(min(outcomes, default=NoSpeechError.exit_code))
+
+
+def _decide_once(
+    session: Session,
+    name: str | None,
+    inputs: Sequence[str],
+    device: str | None,
+    as_json: bool,
+    operating_point: str | None,
+    timeout_s: float,
+) -> int:
+    """Judge one attempt; returns the exit code."""
+    gatekeeper = _gatekeeper(session, name, operating_point)
+    attempts: Iterable[Sequence[Heard]]
+    if inputs:
+        attempts = [[heard for path in inputs for heard in session.hear_all(path)]]
+    else:
+        if not as_json:
+            click.echo("Speak now.", err=True)
+        deadline_s = time.monotonic() + timeout_s
+        attempts = ([heard] for heard in session.hear_each((), device, deadline_s))
+    for heard in attempts:
+        decision = gatekeeper.judge(heard)
+        if decision.decision != "retry":
+            break
+    _report(decision, as_json)
+    return EXIT_CODES[decision.decision]
+
+
+def _gatekeeper(session: Session, name: str | None, operating_point: str | None) -> Gatekeeper:
+    vault = session.vault
+    if name is None:
+        templates = vault.templates(session.identity)
+    else:
+        templates = [vault.template(name, session.identity)]
+    recognizer = Recognizer(
+        session.encoder,
+        session.scorer,
+        templates,
+        operating_point or session.settings.operating_point,
+    )
+    return Gatekeeper(vault, recognizer, name)
+
+
+def _report(decision: Decision, as_json: bool) -> None:
+    if as_json:
+        print_json(msgspec.structs.asdict(decision))
+        return
+    words = decision.decision if decision.user is None else f"{decision.decision}: {decision.user}"
+    if decision.reason:
+        words += f" ({decision.reason})"
+    if decision.score is not None:
+        words += f"  score {decision.score:.3f}, needed {decision.threshold:.3f}"
+    if decision.llr is not None:
+        words += f", log-likelihood ratio {decision.llr:+.1f}"
+    click.echo(f"{words}, {decision.seconds:.1f} s" if decision.seconds else words)
+    if decision.decision == "retry" and decision.reason:
+        click.echo(f"hint: {Fault(decision.reason).hint}", err=True)

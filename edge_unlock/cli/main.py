@@ -1,0 +1,88 @@
+"""The command group: its options, and how errors leave it."""
+
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_unlock.cli.enroll import enroll
+from edge_unlock.cli.hear import identify, listen, verify
+from edge_unlock.cli.session import Session
+from edge_unlock.cli.store import export, import_, init, list_, rekey, remove
+from edge_unlock.cli.system import bench, demo, devices, doctor, version
+from edge_unlock.errors import EdgeUnlockError
+
+DEBUG_VARIABLE = "EDGE_UNLOCK_DEBUG"
+
+
+class _Group(click.Group):
+    """Turns every failure into one line, a hint and an exit code; tracebacks on request only."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:  # whatever it is, it must not look like success
+            if os.environ.get(DEBUG_VARIABLE):
+                traceback.print_exc()
+            raise click.exceptions.Exit(_report(error)) from error
+
+
+def _report(error: Exception) -> int:
+    """Say in one line what went wrong, in another what to do; returns the exit code."""
+    if isinstance(error, EdgeUnlockError):
+        message, hint, exit_code = str(error), error.hint, error.exit_code
+    else:
+        message = f"unexpected {type(error).__name__}: {error}"
+        hint, exit_code = f"This is a defect. Set {DEBUG_VARIABLE}=1 to see where.", 1
+    click.echo(f"edge-unlock: error: {' '.join(message.split())}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    return exit_code
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 accepted or done, 1 error, 2 usage, 3 rejected, 4 no usable speech, "
+    "5 locked out. Unlock on 0 only.",
+)
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="EDGE_UNLOCK_HOME",
+    help="State directory: the vault and config.toml.  [default: the user's data directory]",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    envvar="EDGE_UNLOCK_MODEL",
+    help="Directory of a model package.  [default: the one that ships]",
+)
+@click.pass_context
+def main(ctx: click.Context, home: Path | None, model: Path | None) -> None:
+    """Unlock by voice, offline: enroll a person once, then listen."""
+    ctx.obj = ctx.with_resource(Session(home, model))
+
+
+for command in (
+    init,
+    enroll,
+    verify,
+    identify,
+    listen,
+    list_,
+    remove,
+    export,
+    import_,
+    rekey,
+    devices,
+    doctor,
+    demo,
+    bench,
+    version,
+):
+    main.add_command(command)

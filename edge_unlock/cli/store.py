@@ -1,0 +1,94 @@
+"""Commands that manage the vault: init, list, remove, export, import, rekey."""
+
+from pathlib import Path
+
+import click
+
+from edge_unlock.cli.session import Session, passphrase_asker, print_json
+from edge_unlock.vault import KeyFile, Passphrase, Vault
+
+key_source_option = click.option(
+    "--key-source",
+    "kind",
+    type=click.Choice([KeyFile.kind, Passphrase.kind]),
+    default=KeyFile.kind,
+    show_default=True,
+    help="What opens the vault: a key file (protects a copied vault), or a passphrase "
+    "(protects a stolen card, and is asked for each time).",
+)
+
+
+@click.command()
+@key_source_option
+@click.pass_obj
+def init(session: Session, kind: str) -> None:
+    """Create an empty vault."""
+    with Vault.create(session.home, session.key_source(kind, new=True)):
+        pass
+    click.echo(f"created: {session.home} (key source: {kind})")
+
+
+@click.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_obj
+def list_(session: Session, as_json: bool) -> None:
+    """List who is enrolled."""
+    for entry in session.vault.users():
+        stale = entry.identity != session.identity
+        if as_json:
+            print_json(
+                {
+                    "user": entry.name,
+                    "utterances": entry.utterances,
+                    "created": entry.created,
+                    "updated": entry.updated,
+                    "consent": {"when": entry.consent.when, "purpose": entry.consent.purpose},
+                    "stale": stale,
+                }
+            )
+            continue
+        note = "  made with another model: re-enroll" if stale else ""
+        click.echo(f"{entry.name}  {entry.utterances} utterances, {entry.updated}{note}")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def remove(session: Session, name: str, yes: bool) -> None:
+    """Erase NAME's template; what remains is sealed under a new key."""
+    vault = session.vault
+    if not yes:
+        click.confirm(f"Erase the template of {name}?", abort=True, err=True)
+    vault.remove(name)
+    click.echo(f"removed: {name}")
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def export(session: Session, file: Path) -> None:
+    """Write the vault to FILE under a passphrase of its own."""
+    session.vault.export(file, Passphrase(passphrase_asker("Passphrase of the export", new=True)))
+    click.echo(f"exported: {file}")
+
+
+@click.command(name="import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@key_source_option
+@click.pass_obj
+def import_(session: Session, file: Path, kind: str) -> None:
+    """Make a new vault from an exported FILE."""
+    passphrase = Passphrase(passphrase_asker("Passphrase of the export", new=False))
+    with Vault.import_(session.home, file, passphrase, session.key_source(kind, new=True)):
+        pass
+    click.echo(f"imported: {session.home} (key source: {kind})")
+
+
+@click.command()
+@key_source_option
+@click.pass_obj
+def rekey(session: Session, kind: str) -> None:
+    """Change what opens the vault: another passphrase, or another kind of key."""
+    session.vault.rekey(session.key_source(kind, new=True))
+    click.echo(f"rekeyed: {session.home} (key source: {kind})")

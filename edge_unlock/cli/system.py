@@ -1,0 +1,85 @@
+"""Commands about the installation itself: devices, doctor, demo, bench, version."""
+
+from dataclasses import asdict
+from importlib.metadata import version as distribution_version
+
+import click
+
+from edge_unlock.audio import list_devices
+from edge_unlock.bench import measure
+from edge_unlock.cli.session import Session, print_json
+from edge_unlock.demo import run_demo
+from edge_unlock.doctor import examine
+from edge_unlock.errors import DeviceError
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+
+
+@click.command()
+@json_option
+def devices(as_json: bool) -> None:
+    """List the microphones."""
+    found = list_devices()
+    if not found:
+        raise DeviceError("no microphone found", "Plug one in, and check `arecord -l`.")
+    for device in found:
+        if as_json:
+            print_json(asdict(device))
+        else:
+            mark = "*" if device.is_default else " "
+            click.echo(
+                f"{mark}{device.index:3}  {device.name}  "
+                f"({device.channels} channels, {device.default_rate_hz} Hz)"
+            )
+
+
+@click.command()
+@click.option("--device", help="Microphone: part of its name, or its index.")
+@json_option
+@click.pass_obj
+@click.pass_context
+def doctor(ctx: click.Context, session: Session, device: str | None, as_json: bool) -> None:
+    """Check model, vault, key and microphone; exit 0 only if all is well."""
+    passed = True
+    for finding in examine(
+        lambda: session.package,
+        session.home,
+        lambda: session.vault,
+        device if device is not None else session.settings.device,
+    ):
+        passed = passed and finding.passed
+        if as_json:
+            print_json(asdict(finding))
+            continue
+        click.echo(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.check}: {finding.detail}")
+        if finding.hint:
+            click.echo(f"      hint: {finding.hint}")
+    ctx.exit(0 if passed else 1)
+
+
+@click.command()
+def demo() -> None:
+    """Enroll one synthetic voice, accept it, and reject another; needs no microphone."""
+    run_demo(click.echo)
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def bench(session: Session, as_json: bool) -> None:
+    """Measure what each stage costs on this machine."""
+    for measurement in measure(session.encoder):
+        if as_json:
+            print_json(asdict(measurement))
+        else:
+            note = f"  ({measurement.note})" if measurement.note else ""
+            click.echo(f"{measurement.stage:32} {measurement.value:8.4f} {measurement.unit}{note}")
+
+
+@click.command()
+@click.pass_obj
+def version(session: Session) -> None:
+    """Print the version of edge-unlock and of its model."""
+    manifest = session.package.manifest
+    click.echo(f"edge-unlock {distribution_version('edge-unlock')}")
+    click.echo(f"model {manifest.name} {manifest.version}")

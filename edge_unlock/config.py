@@ -1,0 +1,53 @@
+"""Settings of one installation: ``config.toml`` in the state directory, all of it optional."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from platformdirs import user_config_path, user_data_path
+
+from edge_unlock.errors import ConfigError
+
+APP_NAME = "edge-unlock"
+CONFIG_NAME = "config.toml"
+PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What ``config.toml`` may say; options of the command line come first."""
+
+    device: str | int | None = None
+    """Microphone: a part of its name, or its index; the system's default without."""
+    model: Path | None = None
+    """Directory of a model package; the one that ships without."""
+    trusted_key: Path | None = None
+    """Ed25519 public key (PEM): only packages signed with its private half are loaded."""
+    keyfile: Path = msgspec.field(default_factory=lambda: user_config_path(APP_NAME) / "vault.key")
+    """The key of a vault with a key file; kept beside the vault it would protect nothing."""
+    operating_point: str | None = None
+    """Name of the false-accept rate to decide at (see `doctor`); the model's default without."""
+    action_timeout_s: PositiveSeconds = 30.0
+    """How long an unlock command may run."""
+
+    @classmethod
+    def load(cls, home: Path) -> "Settings":
+        """Read ``home/config.toml``; defaults where there is none.
+
+        Raises ``ConfigError`` for a file that is not TOML, or says what is not known.
+        """
+        path = home / CONFIG_NAME
+        try:
+            return msgspec.toml.decode(path.read_bytes(), type=cls)
+        except FileNotFoundError:
+            return cls()
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read {path}: {error.strerror}", "Check its owner."
+            ) from error
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise ConfigError(f"{path}: {error}", "Correct or delete the file.") from error
+
+
+def default_home() -> Path:
+    """The state directory of a personal install (XDG data directory)."""
+    return user_data_path(APP_NAME)

@@ -1,0 +1,122 @@
+"""Checks an installation, part by part, and says what to do about each fault."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_unlock import demo
+from edge_unlock.audio import SAMPLE_RATE_HZ, File, Microphone, Samples
+from edge_unlock.encoder import Encoder
+from edge_unlock.errors import EdgeUnlockError
+from edge_unlock.model import ModelPackage
+from edge_unlock.segment import Segmenter
+from edge_unlock.vault import KeyFile, Vault
+
+MICROPHONE_S = 2.0
+MIN_PEAK_DBFS = -80.0
+"""A microphone below this is muted: even a silent room is louder through an amplifier."""
+
+MAX_NOISE_DBFS = -35.0
+"""In a room louder than this, speech at arm's length is not 10 dB above the noise."""
+
+PROTECTION = {
+    KeyFile.kind: "protects a copied vault, not a stolen card",
+    "passphrase": "protects a stolen card as well as the passphrase is strong",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Result of one check: what was found, and what to do if it is not well."""
+
+    check: str
+    passed: bool
+    detail: str
+    hint: str = ""
+
+
+def examine(
+    load_model: Callable[[], ModelPackage],
+    home: Path,
+    open_vault: Callable[[], Vault],
+    device: str | int | None,
+) -> Iterator[Finding]:
+    """Run all checks; a check that raises has failed, and the others still run."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("model", lambda: _check_model(load_model)),
+        ("voice detection", _check_segmenter),
+        ("vault", lambda: _check_vault(open_vault)),
+        ("key source", lambda: _check_key_source(home)),
+        ("microphone", lambda: _check_microphone(device)),
+    ]
+    for name, check in checks:
+        try:
+            yield Finding(name, True, check())
+        except EdgeUnlockError as error:
+            yield Finding(name, False, str(error), error.hint)
+
+
+def _check_model(load_model: Callable[[], ModelPackage]) -> str:
+    package = load_model()
+    samples = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE_HZ).astype(np.float32)
+    Encoder(package).embed(samples, SAMPLE_RATE_HZ)
+    manifest = package.manifest
+    points = ", ".join(
+        f"{point.name} at {point.threshold:.3f}" for point in manifest.operating_points
+    )
+    calibrated = "calibrated" if manifest.calibration else "not calibrated"
+    return f"{manifest.name} {manifest.version}, {calibrated}; operating points: {points}"
+
+
+def _check_segmenter() -> str:
+    segmenter = Segmenter()
+    with File(demo.utterance(demo.OWNER)) as source:
+        found = [segment for block in source.blocks() for segment in segmenter.push(block)]
+    found += segmenter.flush()
+    if not found:
+        raise EdgeUnlockError("no speech was found in a recording of speech", "Install again.")
+    return "finds the speech in the demo's recording"
+
+
+def _check_vault(open_vault: Callable[[], Vault]) -> str:
+    vault = open_vault()
+    lines = vault.audit.verify()
+    return f"{len(vault.users())} enrolled, audit log of {lines} lines intact"
+
+
+def _check_key_source(home: Path) -> str:
+    kind = Vault.key_source_kind(home)
+    return f"{kind}: {PROTECTION[kind]}"
+
+
+def _check_microphone(device: str | int | None) -> str:
+    blocks: list[Samples] = []
+    with Microphone(device) as microphone:
+        until = time.monotonic() + MICROPHONE_S
+        for block in microphone.blocks():
+            blocks.append(block)
+            if time.monotonic() >= until:
+                break
+        name, overruns, format_ = microphone.name, microphone.overruns, microphone.format
+    samples = np.concatenate(blocks)
+    peak_dbfs = _dbfs(float(np.abs(samples).max()))
+    levels = [_dbfs(float(np.sqrt(np.mean(np.square(block))))) for block in blocks]
+    noise_dbfs = float(np.percentile(levels, 10))
+    detail = (
+        f"{name}: {format_}; noise floor {noise_dbfs:.0f} dBFS, peak {peak_dbfs:.0f} dBFS, "
+        f"{overruns} overruns in {len(samples) / SAMPLE_RATE_HZ:.1f} s"
+    )
+    if overruns:
+        raise EdgeUnlockError(detail, "The computer does not keep up: stop other programs.")
+    if peak_dbfs < MIN_PEAK_DBFS:
+        raise EdgeUnlockError(detail, "It is muted: raise its level with `alsamixer`.")
+    if noise_dbfs > MAX_NOISE_DBFS:
+        raise EdgeUnlockError(detail, "Too loud: lower its level, or find a quieter place.")
+    return detail
+
+
+def _dbfs(amplitude: float) -> float:
+    return 20 * float(np.log10(max(amplitude, 1e-5)))

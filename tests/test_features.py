@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from edge_unlock.features import FeatureSpec, MfccStream, Normalization, NormalizationStream
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from python_speech_features import mfcc
+
+SPECS = (
+    FeatureSpec(),
+    FeatureSpec(
+        window_samples=512, hop_samples=256, filters=26, coefficients=13, preemphasis=0.0
+    ),
+)
+
+
+def reference(samples, spec):
+    rate = spec.sample_rate_hz
+    frames = mfcc(
+        samples,
+        rate,
+        spec.window_samples / rate,
+        spec.hop_samples / rate,
+        spec.coefficients,
+        spec.filters,
+        spec.fft_size,
+        spec.low_hz,
+        spec.high_hz,
+        spec.preemphasis,
+        ceplifter=0,
+        appendEnergy=False,
+        winfunc=np.hamming,
+    )
+    whole = max(0, 1 + (len(samples) - spec.window_samples) // spec.hop_samples)
+    return frames[:whole]
+
+
+def pieces(samples, cuts):
+    return np.split(samples, sorted(cut % (len(samples) + 1) for cut in cuts))
+
+
+@given(
+    length=st.integers(1, 8000),
+    cuts=st.lists(st.integers(0, 8000), max_size=12),
+    seed=st.integers(0, 2**32 - 1),
+    spec=st.sampled_from(SPECS),
+)
+@settings(max_examples=80, deadline=None)
+def test_streamed_frames_equal_python_speech_features(length, cuts, seed, spec):
+    samples = np.random.default_rng(seed).normal(0, 0.1, length).astype(np.float32)
+    stream = MfccStream(spec)
+    frames = np.concatenate([stream.push(piece) for piece in pieces(samples, cuts)])
+    assert frames.dtype == np.float32
+    np.testing.assert_allclose(frames, reference(samples, spec), atol=2e-4)
+
+
+def test_digital_silence_equals_python_speech_features():
+    samples = np.zeros(4000, np.float32)
+    spec = FeatureSpec()
+    np.testing.assert_allclose(MfccStream(spec).push(samples), reference(samples, spec), rtol=1e-5)
+
+
+def test_reset_forgets_the_stream():
+    samples = np.random.default_rng(0).normal(0, 0.1, 3000).astype(np.float32)
+    stream = MfccStream(FeatureSpec())
+    first = stream.push(samples)
+    stream.reset()
+    np.testing.assert_array_equal(stream.push(samples), first)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"fft_size": 256},
+        {"coefficients": 41},
+        {"low_hz": 9000.0},
+        {"high_hz": 8001.0},
+    ],
+)
+def test_a_contradictory_spec_is_refused(fields):
+    with pytest.raises(ValueError):
+        FeatureSpec(**fields)
+
+
+def test_spec_hash_tells_specs_apart():
+    assert FeatureSpec().sha256() == FeatureSpec().sha256()
+    assert FeatureSpec().sha256() != FeatureSpec(low_hz=21.0).sha256()
+
+
+@given(cuts=st.lists(st.integers(0, 300), max_size=6), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_normalization_is_that_of_its_definition_in_any_pieces(cuts, seed):
+    frames = np.random.default_rng(seed).normal(3, 2, (300, 4)).astype(np.float32)
+    spec = Normalization(mean=(1.0, 2.0, 3.0, 4.0), deviation=(1.0, 2.0, 0.5, 4.0), prior_frames=50)
+    stream = NormalizationStream(spec)
+    got = np.concatenate([stream.push(piece) for piece in pieces(frames, cuts)])
+    for t in (0, 1, 150, 299):
+        mean = (50 * np.array(spec.mean) + frames[: t + 1].sum(axis=0, dtype=float)) / (50 + t + 1)
+        np.testing.assert_allclose(
+            got[t], (frames[t] - mean) / np.array(spec.deviation), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_normalization_refuses_what_cannot_be_applied():
+    with pytest.raises(ValueError):
+        Normalization(mean=(0.0,), deviation=(1.0, 1.0), prior_frames=1)
+    with pytest.raises(ValueError):
+        Normalization(mean=(0.0,), deviation=(0.0,), prior_frames=1)

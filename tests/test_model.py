@@ -1,0 +1,134 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edge_unlock.encoder import Encoder
+from edge_unlock.errors import ModelError
+from edge_unlock.model import ModelPackage
+
+SHIPPED = next((Path(__file__).parents[1] / "models").glob("*/manifest.json")).parent
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return Path(shutil.copytree(SHIPPED, tmp_path / "package"))
+
+
+def edit(directory, change):
+    path = directory / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def test_the_shipped_package_is_what_its_manifest_says(package):
+    assert hashlib.sha256(package.model).digest() == package.sha256
+    assert package.manifest.operating_point().name == package.manifest.default_operating_point
+    assert package.manifest.accuracy and package.manifest.training
+
+
+def test_the_manifest_survives_writing_and_reading(package, copy):
+    (copy / "manifest.json").write_bytes(package.manifest.to_json())
+    assert ModelPackage.load(copy).manifest == package.manifest
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.pop("features"), "features"),
+        (lambda m: m.update(surprise=1), "surprise"),
+        (lambda m: m.update(schema=2), "schema"),
+        (lambda m: m["features"].update(hop_samples="160"), "hop_samples"),
+        (lambda m: m["features"].update(hop_samples=-1), "hop_samples"),
+        (lambda m: m["model"].update(file="../model.tflite"), "model.file"),
+        (lambda m: m["model"].update(sha256="00" * 32), "SHA-256"),
+        (lambda m: m["encoder"].update(pooling="magic"), "pooling"),
+        (lambda m: m["normalization"]["mean"].pop(), "normalization"),
+        (lambda m: m.update(operating_points=[]), "operating_points"),
+        (lambda m: m.update(default_operating_point="none"), "default_operating_point"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_with_the_reason(copy, change, message):
+    edit(copy, change)
+    with pytest.raises(ModelError, match=message) as caught:
+        ModelPackage.load(copy)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": NaN}', b"\xff\xfe"])
+def test_a_manifest_that_is_no_json_object_is_refused(copy, content):
+    (copy / "manifest.json").write_bytes(content)
+    with pytest.raises(ModelError):
+        ModelPackage.load(copy)
+
+
+def test_an_altered_network_is_refused(copy):
+    path = copy / "model.tflite"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="SHA-256"):
+        ModelPackage.load(copy)
+
+
+def test_a_missing_package_or_file_is_named(copy, tmp_path):
+    with pytest.raises(ModelError, match="nowhere"):
+        ModelPackage.load(tmp_path / "nowhere")
+    (copy / "model.tflite").unlink()
+    with pytest.raises(ModelError, match=r"model\.tflite"):
+        ModelPackage.load(copy)
+
+
+def with_file(directory, part, data):
+    def change(manifest):
+        manifest[part] = {"file": f"{part}.bin", "sha256": hashlib.sha256(data).hexdigest()}
+
+    (directory / f"{part}.bin").write_bytes(data)
+    edit(directory, change)
+
+
+@pytest.mark.parametrize("data", [b"", b"TFL3", b"not a network" * 100])
+def test_a_file_that_is_no_network_is_refused(copy, data):
+    with_file(copy, "model", data)
+    with pytest.raises(ModelError):
+        Encoder.load(copy)
+
+
+def test_a_network_of_another_shape_is_refused(copy):
+    edit(copy, lambda m: m["encoder"].update(embedding_size=100))
+    with pytest.raises(ModelError):
+        Encoder.load(copy)
+
+
+def npy(array):
+    import io
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"not an array",
+        npy(np.ones((3, 192), np.float64)),
+        npy(np.ones((3, 192), np.float32)),
+        npy(np.full((3, 192), np.nan, np.float32)),
+        npy(np.zeros((0, 192), np.float32)),
+        npy(np.array([{"a": 1}], object)),
+    ],
+)
+def test_a_cohort_that_is_none_is_refused(copy, data):
+    with_file(copy, "cohort", data)
+    with pytest.raises(ModelError, match="cohort"):
+        ModelPackage.load(copy)
+
+
+def test_an_unknown_operating_point_names_the_known_ones(package):
+    with pytest.raises(ModelError) as caught:
+        package.manifest.operating_point("nope")
+    assert package.manifest.default_operating_point in caught.value.hint

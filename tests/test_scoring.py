@@ -1,0 +1,65 @@
+import math
+
+import numpy as np
+import pytest
+from edge_unlock.scoring import Scorer, accepts, unit
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def scorer(package):
+    return Scorer(package)
+
+
+def voices(package, count):
+    size = package.manifest.encoder.embedding_size
+    return unit(RNG.normal(size=(count, size)).astype(np.float32))
+
+
+def test_a_template_is_the_normalized_mean(scorer, package):
+    embeddings = voices(package, 4)
+    template = scorer.template(embeddings)
+    assert np.linalg.norm(template) == pytest.approx(1, abs=1e-5)
+    assert template @ unit(embeddings.mean(axis=0)) == pytest.approx(1, abs=1e-5)
+
+
+def test_scores_are_cosines_after_the_cohort_is_removed(scorer, package):
+    a, b = voices(package, 2)
+    assert scorer.score(a, a) == pytest.approx(1, abs=1e-5)
+    assert -1 <= scorer.score(a, b) <= 1
+    assert scorer.score(a, b) == pytest.approx(scorer.score(b, a), abs=1e-6)
+    center = package.cohort.mean(axis=0)
+    assert scorer.score(a, b) == pytest.approx(float(unit(a - center) @ unit(b - center)), abs=1e-5)
+
+
+def test_more_candidates_need_a_higher_score(scorer, package):
+    slope = package.manifest.calibration.slope
+    assert scorer.threshold(candidates=10) == pytest.approx(
+        scorer.threshold() + math.log(10) / slope
+    )
+    assert scorer.threshold(candidates=0) == scorer.threshold()
+
+
+def test_llr_grows_with_the_score_and_is_positive_at_strict_thresholds(scorer):
+    assert scorer.llr(0.9) > scorer.llr(0.1)
+    assert scorer.llr(scorer.threshold()) > 0
+
+
+def test_stricter_points_have_higher_thresholds(package):
+    points = sorted(package.manifest.operating_points, key=lambda point: point.false_accept_rate)
+    thresholds = [point.threshold for point in points]
+    assert thresholds == sorted(thresholds, reverse=True)
+
+
+def test_nan_is_never_accepted():
+    assert not accepts(math.nan, 0.5)
+    assert not accepts(0.9, math.nan)
+    assert accepts(0.5, 0.5)
+
+
+def test_an_embedding_without_direction_scores_nan(scorer, package):
+    size = package.manifest.encoder.embedding_size
+    center = package.cohort.mean(axis=0)
+    assert math.isnan(scorer.score(voices(package, 1)[0], center))
+    assert math.isnan(scorer.score(voices(package, 1)[0], np.full(size, np.nan, np.float32)))
