@@ -1,0 +1,114 @@
+"""A private directory: mode 0700, every file in it 0600, one writer at a time."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import AuthenticationError, VaultError, VaultMissingError
+from . import files
+
+
+class Directory:
+    """A directory held by its descriptor, so that a later change of its path has no effect."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path, *, within: int | None = None) -> "Directory":
+        """Open ``path``, or its last part relative to the descriptor ``within``.
+
+        Raises VaultMissingError when there is none, VaultError when it is a symbolic link,
+        belongs to another user, or may be used by others.
+        """
+        with files.os_errors(str(path)):
+            name = path if within is None else path.name
+            descriptor = os.open(name, files.DIRECTORY_FLAGS, dir_fd=within)
+            try:
+                files.check_private(os.fstat(descriptor), str(path))
+            except VaultError:
+                os.close(descriptor)
+                raise
+        return cls(descriptor, path)
+
+    @classmethod
+    def create(cls, path: Path) -> "Directory":
+        """Make the directory if it is missing, then open it; errors as of ``open``."""
+        with files.os_errors(str(path)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
+        return cls.open(path)
+
+    def subdirectory(self, name: str, *, create: bool = False) -> "Directory":
+        """Open a directory within this one; AuthenticationError when it is missing."""
+        path = self.path / name
+        if create:
+            # A creation that crashed may have left it; open() checks what it is.
+            with files.os_errors(str(path)), suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=self._descriptor)
+        try:
+            return self.open(path, within=self._descriptor)
+        except VaultMissingError as error:
+            raise self._missing(name) from error
+
+    def close(self) -> None:
+        """Release the descriptor; later use raises VaultError."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    @contextmanager
+    def locked(self, *, shared: bool = False) -> Iterator[None]:
+        """Wait for the directory's lock: against other processes and other threads."""
+        with files.os_errors(str(self.path)):
+            # A description of its own: locks of one open file description do not exclude each other
+            lock = os.open(".", files.DIRECTORY_FLAGS, dir_fd=self._descriptor)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(lock)
+
+    def names(self) -> list[str]:
+        """Return the names of what is in the directory."""
+        with files.os_errors(str(self.path)):
+            return os.listdir(self._descriptor)  # noqa: PTH208  # pathlib has no descriptors
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return a file's bytes; AuthenticationError when missing or longer than ``limit``."""
+        try:
+            return files.read(name, self._descriptor, self._noun(name), limit)
+        except VaultMissingError as error:
+            raise self._missing(name) from error
+
+    @contextmanager
+    def opened(self, name: str, *, writable: bool = False) -> Iterator[BinaryIO]:
+        """Open an existing file; AuthenticationError when it is missing."""
+        noun = self._noun(name)
+        try:
+            with files.opened(name, self._descriptor, noun, writable=writable) as handle:
+                yield handle
+        except VaultMissingError as error:
+            raise self._missing(name) from error
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Write a file as a whole, durably."""
+        files.replace(name, self._descriptor, self._noun(name), data)
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        with files.os_errors(self._noun(name)):
+            os.unlink(name, dir_fd=self._descriptor)
+
+    def _noun(self, name: str) -> str:
+        return str(self.path / name)
+
+    def _missing(self, name: str) -> AuthenticationError:
+        return AuthenticationError(
+            f"{self._noun(name)} is missing, though the vault needs it",
+            "restore the vault from a backup, or remove it and enroll again",
+        )

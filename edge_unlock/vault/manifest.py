@@ -1,0 +1,127 @@
+"""Which users exist, and which record is current for each."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from ..errors import VaultError
+from .container import KEY_BYTES
+from .record import Consent, ModelIdentity, UserEntry
+
+
+@dataclass(frozen=True)
+class Row:
+    """A user, and the one record that is theirs now."""
+
+    entry: UserEntry
+    record_id: bytes
+    generation: int
+    digest: bytes
+    """SHA-256 of the record's file."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The vault's table of contents. It is what commits a change, so it is never edited."""
+
+    generation: int
+    journal_key: bytes
+    """Keys the attempt counters and the audit log, which outlive the master key's changes."""
+    rows: Mapping[str, Row]
+
+    @classmethod
+    def new(cls) -> "Manifest":
+        """Return the manifest of a vault without users."""
+        return cls(0, secrets.token_bytes(KEY_BYTES), MappingProxyType({}))
+
+    def following(self) -> "Manifest":
+        """Return the manifest that the next change starts from."""
+        return replace(self, generation=self.generation + 1)
+
+    def having(self, row: Row) -> "Manifest":
+        """Return a manifest in which ``row`` is the one of its user."""
+        rows = {**self.rows, row.entry.name: row}
+        return replace(self, rows=MappingProxyType(rows))
+
+    def without_users(self) -> "Manifest":
+        """Return a manifest without rows, to be filled anew."""
+        return replace(self, rows=MappingProxyType({}))
+
+    def to_bytes(self) -> bytes:
+        """Return the manifest as JSON."""
+        document = {
+            "generation": self.generation,
+            "journal_key": self.journal_key.hex(),
+            "users": [_row_to_json(row) for row in self.rows.values()],
+        }
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Manifest":
+        """Parse what ``to_bytes`` wrote; VaultError for what it never did."""
+        try:
+            document = json.loads(data)
+            rows = [_row_from_json(user) for user in document["users"]]
+            return cls(
+                int(document["generation"]),
+                bytes.fromhex(document["journal_key"]),
+                MappingProxyType({row.entry.name: row for row in rows}),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise VaultError(
+                "the manifest is authentic but not understood", "upgrade edge-unlock"
+            ) from error
+
+
+def entry_to_json(entry: UserEntry) -> dict[str, Any]:
+    """Return a user's entry as JSON values."""
+    identity = entry.identity
+    return {
+        "name": entry.name,
+        "created": entry.created,
+        "updated": entry.updated,
+        "utterances": entry.utterances,
+        "consent": {"when": entry.consent.when, "purpose": entry.consent.purpose},
+        "model_sha256": identity.model_sha256.hex(),
+        "feature_sha256": identity.feature_sha256.hex(),
+        "embedding_size": identity.embedding_size,
+        "dtype": identity.dtype,
+    }
+
+
+def entry_from_json(fields: Mapping[str, Any]) -> UserEntry:
+    """Undo ``entry_to_json``; KeyError, TypeError or ValueError when it cannot be."""
+    return UserEntry(
+        name=fields["name"],
+        created=fields["created"],
+        updated=fields["updated"],
+        utterances=fields["utterances"],
+        consent=Consent(fields["consent"]["when"], fields["consent"]["purpose"]),
+        identity=ModelIdentity(
+            bytes.fromhex(fields["model_sha256"]),
+            bytes.fromhex(fields["feature_sha256"]),
+            fields["embedding_size"],
+            fields["dtype"],
+        ),
+    )
+
+
+def _row_to_json(row: Row) -> dict[str, Any]:
+    return {
+        **entry_to_json(row.entry),
+        "record_id": row.record_id.hex(),
+        "generation": row.generation,
+        "digest": row.digest.hex(),
+    }
+
+
+def _row_from_json(fields: Mapping[str, Any]) -> Row:
+    return Row(
+        entry_from_json(fields),
+        bytes.fromhex(fields["record_id"]),
+        fields["generation"],
+        bytes.fromhex(fields["digest"]),
+    )

@@ -1,0 +1,116 @@
+"""What the vault holds about a person, as its callers see it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import VaultError
+
+MAX_EMBEDDING_SIZE: Final = 2048
+_DIGEST_BYTES: Final = 32
+_NORM_TOLERANCE: Final = 1e-3
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model and front end made an embedding; one's template means nothing to another."""
+
+    model_sha256: bytes
+    """SHA-256 of the model file, 32 bytes."""
+    feature_sha256: bytes
+    """SHA-256 of the feature specification, 32 bytes."""
+    embedding_size: int
+    """Dimensions of an embedding."""
+    dtype: str = "float32"
+    """Element type of an embedding, by its numpy name."""
+
+    def __post_init__(self) -> None:
+        if len(self.model_sha256) != _DIGEST_BYTES or len(self.feature_sha256) != _DIGEST_BYTES:
+            raise VaultError("a model identity holds two SHA-256 digests of 32 bytes each")
+        if not 1 <= self.embedding_size <= MAX_EMBEDDING_SIZE or self.dtype != "float32":
+            raise VaultError(
+                f"embeddings of {self.embedding_size} {self.dtype} values cannot be stored",
+                f"the vault stores float32 and up to {MAX_EMBEDDING_SIZE} dimensions",
+            )
+
+
+@dataclass(frozen=True)
+class Consent:
+    """That a person agreed to be enrolled."""
+
+    when: str
+    """Date and time, ISO 8601 in UTC, such as 2025-01-31T12:00:00+00:00."""
+    purpose: str
+    """What for, one line of 1 to 200 printable characters."""
+
+    def __post_init__(self) -> None:
+        try:
+            offset = datetime.fromisoformat(self.when).utcoffset()
+        except ValueError:
+            offset = None
+        if offset != timedelta(0) or len(self.when) > 40:
+            raise VaultError(
+                f"{self.when[:40]!a} is not a date and time in UTC",
+                "write it as 2025-01-31T12:00:00+00:00",
+            )
+        if not (1 <= len(self.purpose) <= 200 and self.purpose.isprintable()):
+            raise VaultError(
+                "the purpose of a consent is one printable line of 1 to 200 characters",
+                "say in a few words what the person agreed to",
+            )
+
+
+@dataclass(frozen=True)
+class UserEntry:
+    """What can be told about an enrolled user without opening the template."""
+
+    name: str
+    created: str
+    """When first enrolled, ISO 8601 in UTC."""
+    updated: str
+    """When last enrolled or added to, ISO 8601 in UTC."""
+    utterances: int
+    """Rows of the template."""
+    consent: Consent
+    identity: ModelIdentity
+    """What made the template: it is stale when this is not the running model's."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A person's enrollment, ready to be compared with."""
+
+    user: str
+    embeddings: NDArray[np.float32]
+    """(n, D) float32, each row of L2 norm 1, read-only."""
+    created: str
+    """When first enrolled, ISO 8601 in UTC."""
+    generation: int
+    """The vault's generation that wrote it: it grows with every change of the template."""
+
+
+def utc_now() -> str:
+    """Return the time as the vault writes it: ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def unit_rows(embeddings: ArrayLike, size: int) -> NDArray[np.float32]:
+    """Return a float32 copy of (n, size) embeddings whose L2 norms are 1.
+
+    Raises VaultError for another shape, no rows, NaN or infinity, or a norm that is off by
+    more than rounding.
+    """
+    try:
+        rows = np.array(embeddings, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise VaultError("embeddings must be an array of numbers") from error
+    if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] != size:
+        raise VaultError(f"embeddings of shape {rows.shape} given where (n, {size}) is needed")
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    # Written so that NaN fails it.
+    if not bool(np.all(np.abs(norms - 1.0) <= _NORM_TOLERANCE)):
+        raise VaultError("embeddings must be finite and of L2 norm 1")
+    return np.asarray(rows / norms, dtype=np.float32)

@@ -1,0 +1,100 @@
+"""The export file: all templates of a vault under a passphrase, to move them elsewhere.
+
+It holds users only. Attempt counters and the audit log stay with the device they are about.
+"""
+
+import json
+import secrets
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import AuthenticationError, VaultError, WrongKeyError
+from . import files
+from .container import EXPORT_FILE, HEADER_BYTES, ID_BYTES, Context, Header, seal, unseal
+from .keys import Passphrase
+from .manifest import entry_from_json, entry_to_json
+from .names import validate_user_name
+from .record import UserEntry, unit_rows
+
+Member = tuple[UserEntry, NDArray[np.float32]]
+"""A user, and their (n, D) unit rows."""
+
+_TYPE: Final = "export"
+_LENGTH: Final = struct.Struct(">I")
+_STORED_DTYPE: Final = np.dtype("<f4")
+
+
+def write(path: Path, members: Iterable[Member], passphrase: Passphrase) -> None:
+    """Write a new export file of mode 0600, whole or not at all.
+
+    Raises VaultExistsError when ``path`` exists, KeySourceError for a weak passphrase.
+    """
+    kek = passphrase.new()
+    blob = seal(
+        _pack(members),
+        kek.key,
+        Context(_TYPE, secrets.token_bytes(ID_BYTES)),
+        form=EXPORT_FILE,
+        kek_id=kek.id,
+        kek_parameters=kek.parameters,
+    )
+    with files.parent_of(path) as directory:
+        files.create(path.name, directory, str(path), blob)
+
+
+def read(path: Path, passphrase: Passphrase) -> list[Member]:
+    """Return what an export file holds.
+
+    Raises VaultMissingError, AuthenticationError for a file that was altered or cut, and
+    WrongKeyError for the wrong passphrase.
+    """
+    with files.parent_of(path) as directory:
+        # Not required to be private: it may come on a stick whose file system has no modes.
+        limit = HEADER_BYTES + EXPORT_FILE.max_length
+        blob = files.read(path.name, directory, str(path), limit, private=False)
+    header = Header.read(blob, _TYPE, EXPORT_FILE)
+    if len(blob) != HEADER_BYTES + header.length or header.kek_id != passphrase.kek_id:
+        raise AuthenticationError(f"{path} was altered, cut short or extended", "copy it again")
+    kek = passphrase.recover(header.kek_parameters)
+    try:
+        payload = unseal(blob, kek.key, Context(_TYPE, header.record_id), form=EXPORT_FILE)
+    except AuthenticationError as error:
+        raise WrongKeyError(
+            f"the passphrase does not open {path}",
+            "check the passphrase; if it is the right one, the file was altered",
+        ) from error
+    return _unpack(payload)
+
+
+def _pack(members: Iterable[Member]) -> bytes:
+    """Return the entries as JSON behind its length, then their rows, float32 little-endian."""
+    listed = list(members)
+    document = json.dumps([entry_to_json(entry) for entry, _ in listed]).encode()
+    rows = b"".join(embeddings.astype(_STORED_DTYPE).tobytes() for _, embeddings in listed)
+    return _LENGTH.pack(len(document)) + document + rows
+
+
+def _unpack(payload: bytes) -> list[Member]:
+    """Undo ``_pack``. Its author knew the passphrase, but need not have been this program."""
+    members = []
+    try:
+        start = _LENGTH.size
+        (length,) = _LENGTH.unpack_from(payload)
+        values = np.frombuffer(payload, _STORED_DTYPE, offset=start + length)
+        for fields in json.loads(payload[start : start + length]):
+            entry = entry_from_json(fields)
+            if validate_user_name(entry.name) != entry.name:
+                raise ValueError("a name that is not normalised")
+            size = entry.identity.embedding_size
+            rows, values = np.split(values, [entry.utterances * size])
+            members.append((entry, unit_rows(rows.reshape(entry.utterances, size), size)))
+        if values.size:
+            raise ValueError("more rows than users")
+    except (KeyError, TypeError, ValueError, struct.error) as error:
+        raise VaultError("the export is authentic but not understood", "export again") from error
+    return members

@@ -1,0 +1,273 @@
+"""The vault: who is enrolled, kept so that only the holder of the key can read or change it.
+
+What it does not notice: the whole directory put back to an older copy of itself, which would
+need a counter outside of the disk. Keys are in memory while it is open; Python cannot wipe them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from numpy.typing import ArrayLike
+
+from ..errors import (
+    KeySourceError,
+    StaleTemplateError,
+    UserExistsError,
+    VaultExistsError,
+    VaultMissingError,
+)
+from ..policy import EMPTY_STATE, AttemptPolicy
+from . import transfer
+from .audit import AuditLog
+from .container import Header
+from .directory import Directory
+from .journal import Journal
+from .keys import Kek, KeySource, Passphrase, kind_of
+from .names import validate_user_name
+from .record import Consent, ModelIdentity, Template, UserEntry, unit_rows, utc_now
+from .store import MANIFEST, Snapshot, Store, read_manifest_file, row_of
+from .transfer import Member
+
+ATTEMPTS = "attempts.eus"
+
+
+class Vault:
+    """An open vault. Use it as a context manager, or call ``close``.
+
+    Every method reads the files anew, so that what another process changed is seen, and raises
+    AuthenticationError when one was altered. Names are checked and normalised by
+    ``validate_user_name``, which raises UserNameError.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._counters = Journal(store, ATTEMPTS, "attempts")
+        self.attempts = AttemptPolicy(self._counters)
+        self.audit = AuditLog(store)
+
+    @classmethod
+    def create(cls, home: Path, key_source: KeySource) -> Self:
+        """Create an empty vault in the directory ``home`` and open it.
+
+        Raises VaultExistsError, KeySourceError.
+        """
+        return cls._create(home, key_source, ())
+
+    @classmethod
+    def import_(cls, home: Path, path: Path, passphrase: Passphrase, key_source: KeySource) -> Self:
+        """Create a vault that holds the users of the export file ``path``, and open it.
+
+        Raises what ``create`` does, and WrongKeyError, AuthenticationError for the export.
+        """
+        return cls._create(home, key_source, transfer.read(path, passphrase))
+
+    @classmethod
+    def open(cls, home: Path, key_source: KeySource) -> Self:
+        """Open the vault in ``home``.
+
+        Raises VaultMissingError; KeySourceError when the key cannot be had, or is of another
+        kind than the vault's; WrongKeyError, which is both a KeySourceError and an
+        AuthenticationError, when it does not open the vault.
+        """
+        directory = Directory.open(home)
+        try:
+            header = Header.read(read_manifest_file(directory), "key slot")
+            if header.kek_id != key_source.kek_id:
+                raise KeySourceError(
+                    f"the vault opens by {kind_of(header.kek_id)}, not by {key_source.kind}",
+                    "name the right key source in the configuration",
+                )
+            vault = cls(Store.open(directory, key_source.recover(header.kek_parameters)))
+            with vault._store.reading():
+                return vault
+        except BaseException:
+            directory.close()
+            raise
+
+    @staticmethod
+    def exists(home: Path) -> bool:
+        """Say whether there is a vault in ``home``; VaultError when ``home`` is unsafe."""
+        try:
+            directory = Directory.open(home)
+        except VaultMissingError:
+            return False
+        try:
+            return MANIFEST in directory.names()
+        finally:
+            directory.close()
+
+    @staticmethod
+    def key_source_kind(home: Path) -> str:
+        """Return the kind of key that the vault says it opens by; true only once it opened."""
+        directory = Directory.open(home)
+        try:
+            return kind_of(Header.read(read_manifest_file(directory), "key slot").kek_id)
+        finally:
+            directory.close()
+
+    def users(self) -> list[UserEntry]:
+        """Return who is enrolled, by name."""
+        with self._store.reading() as snapshot:
+            rows = snapshot.manifest.rows
+            return [rows[name].entry for name in sorted(rows)]
+
+    def enroll(
+        self,
+        name: str,
+        embeddings: ArrayLike,
+        identity: ModelIdentity,
+        consent: Consent,
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Store (n, D) float32 ``embeddings`` of L2 norm 1 as the template of ``name``.
+
+        Raises UserExistsError unless ``replace``; VaultError for unusable embeddings.
+        """
+        name = validate_user_name(name)
+        rows = unit_rows(embeddings, identity.embedding_size)
+        with self._store.writing() as snapshot:
+            present = snapshot.manifest.rows.get(name)
+            if present and not replace:
+                raise UserExistsError(
+                    f"{name!a} is enrolled already", "replace the enrollment, or remove it"
+                )
+            now = utc_now()
+            created = present.entry.created if present else now
+            entry = UserEntry(name, created, now, len(rows), consent, identity)
+            self._store.commit(self._store.put(snapshot.following(), entry, rows))
+
+    def add(self, name: str, embeddings: ArrayLike, identity: ModelIdentity) -> None:
+        """Append (n, D) float32 ``embeddings`` of L2 norm 1 to the template of ``name``.
+
+        Raises UnknownUserError, StaleTemplateError; VaultError for unusable embeddings.
+        """
+        name = validate_user_name(name)
+        added = unit_rows(embeddings, identity.embedding_size)
+        with self._store.writing() as snapshot:
+            present = self._store.get(snapshot, name, identity)
+            rows = unit_rows([*present, *added], identity.embedding_size)
+            old = row_of(snapshot, name).entry
+            entry = replace(old, updated=utc_now(), utterances=len(rows))
+            self._store.commit(self._store.put(snapshot.following(), entry, rows))
+
+    def template(self, name: str, identity: ModelIdentity) -> Template:
+        """Return the template of ``name``, made with the running model ``identity``.
+
+        Raises UnknownUserError, StaleTemplateError, AuthenticationError.
+        """
+        with self._store.reading() as snapshot:
+            return self._template(snapshot, validate_user_name(name), identity)
+
+    def templates(self, identity: ModelIdentity) -> list[Template]:
+        """Return the templates made with the running model ``identity``, by name.
+
+        Users of another model are left out, for nobody can be recognised as them; raises
+        StaleTemplateError when that leaves none of those who are enrolled.
+        """
+        with self._store.reading() as snapshot:
+            rows = snapshot.manifest.rows
+            fresh = sorted(name for name in rows if rows[name].entry.identity == identity)
+            if rows and not fresh:
+                raise StaleTemplateError(
+                    "everybody was enrolled with another model", "enroll again with the present one"
+                )
+            return [self._template(snapshot, name, identity) for name in fresh]
+
+    def remove(self, name: str) -> None:
+        """Forget ``name``, and re-seal everybody else under a new master key.
+
+        So the deleted record stays sealed even where its blocks survive on the card. Raises
+        UnknownUserError.
+        """
+        name = validate_user_name(name)
+        with self._store.writing() as snapshot:
+            row_of(snapshot, name)
+            self._reseal(snapshot, snapshot.kek, without=name)
+
+    def rekey(self, new_key_source: KeySource) -> None:
+        """Seal everything under a new master key, which a new key opens.
+
+        Raises KeySourceError when the new key cannot be had, or is the present one.
+        """
+        kek = new_key_source.new()
+        with self._store.writing() as snapshot:
+            if kek.key == snapshot.kek.key:
+                raise KeySourceError(
+                    "the new key is the one in use", "name a key file that does not exist yet"
+                )
+            self._reseal(snapshot, kek)
+
+    def export(self, path: Path, passphrase: Passphrase) -> None:
+        """Write all users to a new file ``path``, sealed under ``passphrase``.
+
+        Raises VaultExistsError when there is such a file, KeySourceError for a weak passphrase.
+        """
+        with self._store.reading() as snapshot:
+            members = self._members(snapshot)
+        transfer.write(path, members, passphrase)
+
+    def close(self) -> None:
+        """Release the vault; a second call does nothing."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @classmethod
+    def _create(cls, home: Path, key_source: KeySource, members: Iterable[Member]) -> Self:
+        directory = Directory.create(home)
+        try:
+            _refuse_existing(directory)  # before a key is made
+            kek = key_source.new()
+            vault = cls(Store.open(directory, kek, create=True))
+            with directory.locked():
+                _refuse_existing(directory)
+                snapshot = Snapshot.new(kek).following()
+                vault._counters.save(snapshot, EMPTY_STATE)
+                vault.audit.create(snapshot)
+                vault._commit_with(snapshot, members)
+        except BaseException:
+            directory.close()
+            raise
+        return vault
+
+    def _template(self, snapshot: Snapshot, name: str, identity: ModelIdentity) -> Template:
+        rows = self._store.get(snapshot, name, identity)
+        rows.flags.writeable = False
+        row = row_of(snapshot, name)
+        return Template(name, rows, row.entry.created, row.generation)
+
+    def _members(self, snapshot: Snapshot, without: str | None = None) -> list[Member]:
+        entries = [row.entry for row in snapshot.manifest.rows.values()]
+        return [
+            (entry, self._store.get(snapshot, entry.name, entry.identity))
+            for entry in entries
+            if entry.name != without
+        ]
+
+    def _reseal(self, snapshot: Snapshot, kek: Kek, without: str | None = None) -> None:
+        self._commit_with(snapshot.rekeyed(kek), self._members(snapshot, without))
+
+    def _commit_with(self, snapshot: Snapshot, members: Iterable[Member]) -> None:
+        for entry, embeddings in members:
+            snapshot = self._store.put(snapshot, entry, embeddings)
+        self._store.commit(snapshot)
+
+
+def _refuse_existing(directory: Directory) -> None:
+    if MANIFEST in directory.names():
+        raise VaultExistsError(
+            f"there is a vault in {directory.path} already", "open it, or remove it first"
+        )
