@@ -98,11 +98,15 @@ class Normalization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     The mean that is subtracted from a frame is that of the stream so far, started at ``mean``
     with the weight of ``prior_frames`` frames (online cepstral mean normalization): the
     colour of a microphone is removed without waiting for the end of the utterance.
+
+    Before all that a frame is clipped to ``mean`` plus or minus ``limit`` deviations: digital
+    silence, whose logarithm lies far below any room's, would else spoil the running mean.
     """
 
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     prior_frames: Annotated[float, msgspec.Meta(gt=0)]
+    limit: Annotated[float, msgspec.Meta(gt=0)] = 4.0
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.deviation):
@@ -118,6 +122,9 @@ class NormalizationStream:
         self._prior_frames = normalization.prior_frames
         self._prior_sum = normalization.prior_frames * np.asarray(normalization.mean)
         self._scale = 1 / np.asarray(normalization.deviation)
+        reach = normalization.limit * np.asarray(normalization.deviation)
+        self._lowest = np.asarray(normalization.mean) - reach
+        self._highest = np.asarray(normalization.mean) + reach
         self.reset()
 
     def reset(self) -> None:
@@ -129,6 +136,7 @@ class NormalizationStream:
         """Normalize frames (m, coefficients); the result has the same shape."""
         if not len(frames):
             return frames
+        frames = np.clip(frames, self._lowest, self._highest)
         sums = self._sum + np.cumsum(frames, axis=0, dtype=np.float64)
         counts = self._count + np.arange(1, len(frames) + 1)
         self._sum, self._count = sums[-1], counts[-1]
