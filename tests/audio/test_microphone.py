@@ -185,6 +185,7 @@ def in_child(program: str, env: dict[str, str]) -> "subprocess.CompletedProcess[
     return subprocess.run(
         [sys.executable, "-c", program],
         env=env,
+        cwd=Path(__file__).parents[2],  # works without an installation
         capture_output=True,
         text=True,
         timeout=30,
