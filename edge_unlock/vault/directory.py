@@ -16,6 +16,7 @@ class Directory:
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
+        self._within: list[Directory] = []
         self.path = path
 
     @classmethod
@@ -51,12 +52,16 @@ class Directory:
             with files.os_errors(str(path)), suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=self._descriptor)
         try:
-            return self.open(path, within=self._descriptor)
+            inner = self.open(path, within=self._descriptor)
         except VaultMissingError as error:
             raise self._missing(name) from error
+        self._within.append(inner)
+        return inner
 
     def close(self) -> None:
-        """Release the descriptor; later use raises VaultError."""
+        """Release this and what was opened within it; later use raises VaultError."""
+        for inner in self._within:
+            inner.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -128,8 +128,7 @@ class Store:
         return cls(home, home.subdirectory(RECORDS, create=create), kek)
 
     def close(self) -> None:
-        """Release both directories; later use raises VaultError."""
-        self._records.close()
+        """Release the directories; later use raises VaultError."""
         self.home.close()
 
     @contextmanager
