@@ -1,0 +1,49 @@
+"""A small vault, and what is enrolled in it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_unlock.vault import Argon2Cost, Consent, KeyFile, ModelIdentity, Passphrase, Vault
+
+SIZE = 8  # cheap: the tests are about bytes, not voices
+MODEL = ModelIdentity(b"m" * 32, b"f" * 32, SIZE)
+CONSENT = Consent("2025-01-31T12:00:00+00:00", "unlocking the door")
+PHRASE = "correct horse battery"
+
+
+def passphrase(phrase: str = PHRASE) -> Passphrase:
+    return Passphrase(lambda: phrase, Argon2Cost(memory_kib=19 * 1024, iterations=2, lanes=1))
+
+
+def voice(seed: int, rows: int = 2, size: int = SIZE) -> NDArray[np.float32]:
+    vectors = np.random.default_rng(seed).normal(size=(rows, size))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path / "key")
+
+
+@pytest.fixture
+def home(tmp_path: Path, key: KeyFile) -> Path:
+    """A vault of Ana (seed 1) and Bo (seed 2), with a failure and two audit lines."""
+    home = tmp_path / "vault"
+    with Vault.create(home, key) as vault:
+        vault.enroll("Ana", voice(1), MODEL, CONSENT)
+        vault.enroll("Bo", voice(2), MODEL, CONSENT)
+        vault.attempts.record_failure("Ana")
+        vault.audit.append("rejected", user="Ana")
+        vault.audit.append("accepted", user="Bo")
+    return home
+
+
+def use_everything(home: Path, key: KeyFile) -> None:
+    """Read every file of the vault."""
+    with Vault.open(home, key) as vault:
+        vault.templates(MODEL)
+        vault.attempts.check("Ana")
+        vault.audit.verify()
