@@ -1,7 +1,7 @@
 """Settings of one installation: ``config.toml`` in the state directory, all of it optional."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from platformdirs import user_config_path, user_data_path
@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """
         path = home / CONFIG_NAME
         try:
-            return msgspec.toml.decode(path.read_bytes(), type=cls)
+            return msgspec.toml.decode(path.read_bytes(), type=cls, dec_hook=_convert)
         except FileNotFoundError:
             return cls()
         except OSError as error:
@@ -46,6 +46,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             ) from error
         except (msgspec.MsgspecError, ValueError) as error:
             raise ConfigError(f"{path}: {error}", "Correct or delete the file.") from error
+
+
+def _convert(wanted: type, value: Any) -> Any:
+    """Make a path of a string; msgspec knows no paths."""
+    if wanted is Path and isinstance(value, str):
+        return Path(value).expanduser()
+    raise TypeError(f"expected a {wanted.__name__}")
 
 
 def default_home() -> Path:

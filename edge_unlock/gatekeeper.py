@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 from edge_unlock.errors import LockedOutError
 from edge_unlock.hearing import Heard
+from edge_unlock.policy import ANYONE
 from edge_unlock.quality import VERIFY_LIMITS, Fault, speech_seconds
 from edge_unlock.recognizer import Decision, Recognizer
 from edge_unlock.vault import Vault
-
-ANYONE = "*"
-"""Subject of the attempt counter when nobody's name is claimed."""
 
 
 class Gatekeeper:
@@ -38,12 +36,11 @@ class Gatekeeper:
         except LockedOutError as error:
             self._vault.audit.append("locked out", subject=self._subject)
             return Decision(decision="locked out", user=self._claimed, reason=str(error))
+        # charged in advance: who pulls the plug before the decision has used up an attempt
+        self._vault.attempts.record_failure(self._subject)
         decision = self._recognizer.decide(segments, self._claimed)
-        if decision.decision == "rejected":
-            self._vault.attempts.record_failure(self._subject)
-            self._vault.audit.append("rejected", subject=self._subject)
-        elif decision.is_accepted:
-            # written before the door opens: an unlock that cannot be recorded does not happen
+        if decision.is_accepted:
+            # recorded before the door opens: an unlock that cannot be recorded does not happen
             self._vault.attempts.record_success(self._subject)
-            self._vault.audit.append("accepted", subject=self._subject, user=decision.user)
+        self._vault.audit.append(decision.decision, subject=self._subject, user=decision.user)
         return decision

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol
 
-from .errors import AuthenticationError, LockedOutError, VaultError
+from edge_unlock.errors import AuthenticationError, LockedOutError, VaultError
 
 FREE_FAILURES: Final = 5
 FIRST_WAIT_S: Final = 30

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+
 from edge_unlock.encoder import Encoder
 from edge_unlock.model import ModelPackage
-
 from tests import speech
 
 

@@ -14,6 +14,7 @@ import soundfile
 from edge_unlock.audio import Samples
 
 EVAL = Path(__file__).parents[2] / "shared" / "data" / "eval" / "speechocean762"
+ADULTS = ("0024", "1037")  # a woman and a man
 PROMPTS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 
 
@@ -30,6 +31,40 @@ def utterances(count: int) -> list[Samples]:
     if len(found) < count:
         raise RuntimeError("no speech to test with: apt install asterisk-core-sounds-en-g722")
     return found
+
+
+def write_speakers(directory: Path, names: tuple[str, ...], count: int) -> dict[str, list[Path]]:
+    """Write ``count`` WAV files of one human speaker for each name, in a quiet room."""
+    return {
+        name: [
+            _write(directory / f"{name}-{i}.wav", samples)
+            for i, samples in enumerate(_speaker(number, count))
+        ]
+        for number, name in enumerate(names)
+    }
+
+
+def _speaker(number: int, count: int) -> list[Samples]:
+    """``count`` utterances of three seconds or more by the ``number``-th speaker."""
+    if EVAL.exists():
+        found = [_read(path) for path in sorted((EVAL / ADULTS[number]).glob("*.flac"))]
+    else:
+        prompts = sorted(PROMPTS.parent.glob("*_Allison")) + sorted(PROMPTS.parent.glob("fr_*"))
+        found = [_decode(path) for path in sorted(prompts[number].glob("vm-*.g722"))]
+    longest = sorted(found, key=len, reverse=True)[:count]
+    if len(longest) < count:
+        raise RuntimeError(f"speaker {number} has too few utterances")
+    return longest
+
+
+def _write(path: Path, samples: Samples) -> Path:
+    """Put a second of a quiet room before and after the voice, at a usual level."""
+    rng = np.random.default_rng(0)
+    loud = samples * (0.3 / np.abs(samples).max())
+    room = rng.normal(0, 3e-4, samples.size + 32000).astype(np.float32)
+    room[16000:-16000] += loud
+    soundfile.write(path, room, 16000)
+    return path
 
 
 def _read(path: Path) -> Samples:

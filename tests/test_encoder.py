@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+import soundfile
 import soxr
-from edge_unlock.encoder import Encoder
-from edge_unlock.errors import AudioError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_unlock.encoder import Encoder
+from edge_unlock.errors import AudioError
 from tests import speech
 
 UTTERANCE = speech.utterances(1)[0][:48000]
@@ -59,7 +60,6 @@ def test_another_sample_rate_gives_the_same_voice(encoder):
 
 
 def test_one_voice_is_closer_than_two(encoder, people):
-    import soundfile
 
     alice, bob = (
         [encoder.embed(soundfile.read(path, dtype="float32")[0], 16000) for path in paths]

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from edge_unlock.features import FeatureSpec, MfccStream, Normalization, NormalizationStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_speech_features import mfcc
+
+from edge_unlock.features import FeatureSpec, MfccStream, Normalization, NormalizationStream
 
 SPECS = (
     FeatureSpec(),

@@ -1,10 +1,12 @@
 import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edge_unlock.encoder import Encoder
 from edge_unlock.errors import ModelError
 from edge_unlock.model import ModelPackage
@@ -104,7 +106,6 @@ def test_a_network_of_another_shape_is_refused(copy):
 
 
 def npy(array):
-    import io
 
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=True)

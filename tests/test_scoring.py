@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from edge_unlock.scoring import Scorer, accepts, unit
 
 RNG = np.random.default_rng(0)

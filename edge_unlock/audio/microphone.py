@@ -26,7 +26,8 @@ class Microphone(Closing):
     ``device`` is an index, a name, or a part of a name that only one device has; by
     default the system's. A device that refuses 16 kHz mono is opened at its own rate and
     channel count and converted. At most ``queue_s`` seconds wait to be read; what comes
-    beyond is lost and counted in ``overruns``, as is what the driver loses.
+    beyond is lost and counted in ``overruns``, as is what the driver loses. ``format`` tells
+    the rate and channels it was opened with.
 
     Raises:
         DeviceError: there is no such device, it is busy or refuses every format; or, from
@@ -46,6 +47,7 @@ class Microphone(Closing):
             chosen = find_device(devices_of(self._session), device)
             self.name = chosen.name
             self._stream, rate_hz, self._channels = self._open(chosen)
+            self.format = f"{rate_hz} Hz, {self._channels} channel(s)"
             self._resampler = MonoResampler(rate_hz, self._channels, f"microphone {self.name!r}")
         except BaseException:
             self.close()

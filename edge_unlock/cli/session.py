@@ -14,7 +14,7 @@ import msgspec
 from edge_unlock.audio import File, Microphone, SampleSource, Stdin
 from edge_unlock.config import Settings, default_home
 from edge_unlock.encoder import Encoder
-from edge_unlock.errors import KeySourceError
+from edge_unlock.errors import KeySourceError, WrongKeyError
 from edge_unlock.hearing import Heard, hear
 from edge_unlock.model import ModelPackage
 from edge_unlock.scoring import Scorer
@@ -83,7 +83,20 @@ class Session:
     def vault(self) -> Vault:
         """The vault, opened with the key source that it was made with."""
         kind = Vault.key_source_kind(self.home)
-        return self._open.enter_context(Vault.open(self.home, self.key_source(kind)))
+        try:
+            vault = Vault.open(self.home, self.key_source(kind))
+        except WrongKeyError:
+            if kind != KeyFile.kind or not self.next_keyfile.exists():
+                raise
+            # a rekey was interrupted after the vault had changed its key: finish it
+            vault = Vault.open(self.home, KeyFile(self.next_keyfile))
+            self.next_keyfile.replace(self.settings.keyfile)
+        return self._open.enter_context(vault)
+
+    @property
+    def next_keyfile(self) -> Path:
+        """Where a new key lies until the vault has changed to it."""
+        return self.settings.keyfile.with_name(f"{self.settings.keyfile.name}.next")
 
     def key_source(self, kind: str, *, new: bool = False) -> KeyFile | Passphrase:
         """The key source of that kind; a ``new`` passphrase is asked for twice."""

@@ -90,5 +90,10 @@ def import_(session: Session, file: Path, kind: str) -> None:
 @click.pass_obj
 def rekey(session: Session, kind: str) -> None:
     """Change what opens the vault: another passphrase, or another kind of key."""
-    session.vault.rekey(session.key_source(kind, new=True))
+    vault = session.vault
+    if kind == KeyFile.kind:
+        vault.rekey(KeyFile(session.next_keyfile))
+        session.next_keyfile.replace(session.settings.keyfile)
+    else:
+        vault.rekey(session.key_source(kind, new=True))
     click.echo(f"rekeyed: {session.home} (key source: {kind})")

@@ -1,9 +1,9 @@
 """Enrollment templates, stored encrypted."""
 
-from .keys import Argon2Cost, KeyFile, KeySource, Passphrase
-from .names import validate_user_name
-from .record import Consent, ModelIdentity, Template, UserEntry
-from .vault import Vault
+from edge_unlock.vault.keys import Argon2Cost, KeyFile, KeySource, Passphrase
+from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.record import Consent, ModelIdentity, Template, UserEntry
+from edge_unlock.vault.vault import Vault
 
 __all__ = [
     "Argon2Cost",

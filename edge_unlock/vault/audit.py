@@ -15,10 +15,10 @@ from dataclasses import astuple, dataclass
 from hashlib import sha256
 from typing import BinaryIO, Final
 
-from ..errors import AuthenticationError, VaultError
-from .journal import Journal
-from .record import utc_now
-from .store import Snapshot, Store
+from edge_unlock.errors import AuthenticationError, VaultError
+from edge_unlock.vault.journal import Journal
+from edge_unlock.vault.record import utc_now
+from edge_unlock.vault.store import Snapshot, Store
 
 LOG: Final = "audit.log"
 END: Final = "audit.eus"

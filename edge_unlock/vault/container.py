@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ..errors import AuthenticationError, VaultError
+from edge_unlock.errors import AuthenticationError, VaultError
 
 KEY_BYTES: Final = 32
 ID_BYTES: Final = 16

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import AuthenticationError, VaultError, VaultMissingError
-from . import files
+from edge_unlock.errors import AuthenticationError, VaultError, VaultMissingError
+from edge_unlock.vault import files
 
 
 class Directory:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import AuthenticationError, VaultError, VaultExistsError, VaultMissingError
+from edge_unlock.errors import AuthenticationError, VaultError, VaultExistsError, VaultMissingError
 
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a planted FIFO must not hang.

@@ -7,8 +7,8 @@ Its key is kept inside the manifest, not derived from the master key: so ``remov
 from collections.abc import Callable
 from typing import Final
 
-from .container import HEADER_BYTES, VAULT_FILE, Context, seal, unseal
-from .store import Snapshot, Store
+from edge_unlock.vault.container import HEADER_BYTES, VAULT_FILE, Context, seal, unseal
+from edge_unlock.vault.store import Snapshot, Store
 
 _LIMIT: Final = HEADER_BYTES + VAULT_FILE.max_length
 

@@ -15,9 +15,9 @@ from typing import ClassVar, Final, Protocol
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from ..errors import AuthenticationError, KeySourceError, VaultError, VaultExistsError
-from . import files
-from .container import KEK_PARAMETER_BYTES, KEY_BYTES
+from edge_unlock.errors import AuthenticationError, KeySourceError, VaultError, VaultExistsError
+from edge_unlock.vault import files
+from edge_unlock.vault.container import KEK_PARAMETER_BYTES, KEY_BYTES
 
 
 @dataclass(frozen=True)

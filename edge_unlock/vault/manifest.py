@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import VaultError
-from .container import KEY_BYTES
-from .record import Consent, ModelIdentity, UserEntry
+from edge_unlock.errors import VaultError
+from edge_unlock.vault.container import KEY_BYTES
+from edge_unlock.vault.record import Consent, ModelIdentity, UserEntry
 
 
 @dataclass(frozen=True)

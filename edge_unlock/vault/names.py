@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Final
 
-from ..errors import UserNameError
+from edge_unlock.errors import UserNameError
 
 MAX_NAME_BYTES: Final = 64
 _PUNCTUATION: Final = frozenset(" ._-")

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import VaultError
+from edge_unlock.errors import VaultError
 
 MAX_EMBEDDING_SIZE: Final = 2048
 _DIGEST_BYTES: Final = 32

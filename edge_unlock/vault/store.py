@@ -17,15 +17,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import (
+from edge_unlock.errors import (
     AuthenticationError,
     StaleTemplateError,
     UnknownUserError,
     VaultMissingError,
     WrongKeyError,
 )
-from . import files, transform
-from .container import (
+from edge_unlock.vault import files, transform
+from edge_unlock.vault.container import (
     HEADER_BYTES,
     ID_BYTES,
     KEY_BYTES,
@@ -36,10 +36,10 @@ from .container import (
     seal,
     unseal,
 )
-from .directory import Directory
-from .keys import Kek
-from .manifest import Manifest, Row
-from .record import ModelIdentity, UserEntry
+from edge_unlock.vault.directory import Directory
+from edge_unlock.vault.keys import Kek
+from edge_unlock.vault.manifest import Manifest, Row
+from edge_unlock.vault.record import ModelIdentity, UserEntry
 
 MANIFEST: Final = "manifest.euv"
 RECORDS: Final = "records"
@@ -205,9 +205,7 @@ def row_of(snapshot: Snapshot, name: str) -> Row:
     """Return the row of the user ``name``; UnknownUserError when nobody has that name."""
     row = snapshot.manifest.rows.get(name)
     if row is None:
-        raise UnknownUserError(
-            f"nobody named {name!a} is enrolled", "see who is: edge-unlock users"
-        )
+        raise UnknownUserError(f"nobody named {name!a} is enrolled", "see who is: edge-unlock list")
     return row
 
 

@@ -13,13 +13,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AuthenticationError, VaultError, WrongKeyError
-from . import files
-from .container import EXPORT_FILE, HEADER_BYTES, ID_BYTES, Context, Header, seal, unseal
-from .keys import Passphrase
-from .manifest import entry_from_json, entry_to_json
-from .names import validate_user_name
-from .record import UserEntry, unit_rows
+from edge_unlock.errors import AuthenticationError, VaultError, WrongKeyError
+from edge_unlock.vault import files
+from edge_unlock.vault.container import (
+    EXPORT_FILE,
+    HEADER_BYTES,
+    ID_BYTES,
+    Context,
+    Header,
+    seal,
+    unseal,
+)
+from edge_unlock.vault.keys import Passphrase
+from edge_unlock.vault.manifest import entry_from_json, entry_to_json
+from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.record import UserEntry, unit_rows
 
 Member = tuple[UserEntry, NDArray[np.float32]]
 """A user, and their (n, D) unit rows."""

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from numpy.typing import NDArray
 
-from .container import derive
+from edge_unlock.vault.container import derive
 
 TRANSFORM_ID: Final = b"chacha20-boxmuller-qr/1"  # authenticated with each template
 

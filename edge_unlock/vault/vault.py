@@ -12,24 +12,24 @@ from typing import Self
 
 from numpy.typing import ArrayLike
 
-from ..errors import (
+from edge_unlock.errors import (
     KeySourceError,
     StaleTemplateError,
     UserExistsError,
     VaultExistsError,
     VaultMissingError,
 )
-from ..policy import EMPTY_STATE, AttemptPolicy
-from . import transfer
-from .audit import AuditLog
-from .container import Header
-from .directory import Directory
-from .journal import Journal
-from .keys import Kek, KeySource, Passphrase, kind_of
-from .names import validate_user_name
-from .record import Consent, ModelIdentity, Template, UserEntry, unit_rows, utc_now
-from .store import MANIFEST, Snapshot, Store, read_manifest_file, row_of
-from .transfer import Member
+from edge_unlock.policy import EMPTY_STATE, AttemptPolicy
+from edge_unlock.vault import transfer
+from edge_unlock.vault.audit import AuditLog
+from edge_unlock.vault.container import Header
+from edge_unlock.vault.directory import Directory
+from edge_unlock.vault.journal import Journal
+from edge_unlock.vault.keys import Kek, KeySource, Passphrase, kind_of
+from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.record import Consent, ModelIdentity, Template, UserEntry, unit_rows, utc_now
+from edge_unlock.vault.store import MANIFEST, Snapshot, Store, read_manifest_file, row_of
+from edge_unlock.vault.transfer import Member
 
 ATTEMPTS = "attempts.eus"
 

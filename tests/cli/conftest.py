@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from edge_unlock.cli import main
+
+
+class Installation:
+    """A state directory and a key of its own, and commands run in this process."""
+
+    def __init__(self, directory: Path) -> None:
+        self.home = directory / "state"
+        self.keyfile = directory / "config" / "edge-unlock" / "vault.key"
+        self.environment = {
+            "EDGE_UNLOCK_HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(directory / "config"),
+            "EDGE_UNLOCK_MODEL": None,
+            "EDGE_UNLOCK_PASSPHRASE_FILE": None,
+            "EDGE_UNLOCK_DEBUG": None,
+        }
+
+    def run(self, *arguments, stdin=None, **environment) -> Result:
+        result = CliRunner().invoke(
+            main,
+            [str(argument) for argument in arguments],
+            env=self.environment | environment,
+            input=stdin,
+        )
+        assert isinstance(result.exception, SystemExit | type(None)), result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    def enroll(self, name, paths, *options) -> Result:
+        inputs = [part for path in paths for part in ("--input", path)]
+        return self.run("enroll", name, "--consent", *inputs, *options)
+
+    def state(self) -> dict[str, bytes]:
+        """Every file of the vault."""
+        return {
+            str(path.relative_to(self.home)): path.read_bytes()
+            for path in sorted(self.home.rglob("*"))
+            if path.is_file()
+        }
+
+
+@pytest.fixture
+def installation(tmp_path):
+    return Installation(tmp_path)
+
+
+@pytest.fixture
+def initialized(installation):
+    assert installation.run("init").exit_code == 0
+    return installation
+
+
+@pytest.fixture
+def enrolled(initialized, people):
+    assert initialized.enroll("alice", people["alice"][:4]).exit_code == 0
+    return initialized
+
+
+def assert_error(result: Result, exit_code: int, *words: str) -> None:
+    """One line that says what, one that says what to do."""
+    assert result.exit_code == exit_code, result.output
+    lines = result.stderr.strip().splitlines()
+    assert lines[-2].startswith("edge-unlock: error: ")
+    assert lines[-1].startswith("hint: ")
+    for word in words:
+        assert word in lines[-2]

@@ -1,0 +1,213 @@
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge_unlock.model import MANIFEST_NAME
+from edge_unlock.policy import FREE_FAILURES
+from tests.cli.conftest import assert_error
+from tests.test_model import SHIPPED
+
+
+def test_verify_accepts_the_enrolled_voice_and_rejects_another(enrolled, people):
+    accepted = enrolled.run("verify", "alice", "--input", people["alice"][4])
+    assert accepted.exit_code == 0 and accepted.stdout.startswith("accepted: alice")
+    rejected = enrolled.run("verify", "alice", "--input", people["bob"][4])
+    assert rejected.exit_code == 3 and rejected.stdout.startswith("rejected: alice")
+
+
+def test_json_has_the_documented_fields(enrolled, people):
+    result = enrolled.run("verify", "alice", "--json", "--input", people["alice"][4])
+    fields = json.loads(result.stdout)
+    assert set(fields) == {
+        *("decision", "user", "score", "llr", "threshold", "seconds", "reason"),
+    }
+    assert fields["decision"] == "accepted" and fields["user"] == "alice"
+    assert fields["score"] >= fields["threshold"]
+    assert fields["seconds"] > 1 and fields["reason"] is None
+
+
+def test_several_inputs_are_one_attempt(enrolled, people):
+    inputs = [part for path in people["alice"][3:] for part in ("--input", path)]
+    result = enrolled.run("verify", "alice", "--json", *inputs)
+    alone = enrolled.run("verify", "alice", "--json", "--input", people["alice"][4])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["seconds"] > json.loads(alone.stdout)["seconds"] + 1
+
+
+def test_identify_names_who_speaks(enrolled, people):
+    assert enrolled.enroll("bob", people["bob"][:4]).exit_code == 0
+    for name in ("alice", "bob"):
+        result = enrolled.run("identify", "--json", "--input", people[name][4])
+        assert result.exit_code == 0
+        assert json.loads(result.stdout)["user"] == name
+
+
+def test_identify_does_not_name_a_stranger(enrolled, people):
+    result = enrolled.run("identify", "--json", "--input", people["bob"][4])
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["user"] is None
+
+
+def test_raw_samples_come_from_standard_input(enrolled, people):
+    samples, _ = soundfile.read(people["alice"][4], dtype="int16")
+    result = enrolled.run("verify", "alice", "--input", "-", stdin=samples.tobytes())
+    assert result.exit_code == 0
+
+
+def test_stereo_at_48_khz_works(enrolled, people, tmp_path):
+    samples, _ = soundfile.read(people["alice"][4], dtype="float32")
+    tripled = np.interp(np.arange(3 * samples.size) / 3, np.arange(samples.size), samples)
+    soundfile.write(tmp_path / "stereo.flac", np.column_stack((tripled, tripled)), 48000)
+    assert enrolled.run("verify", "alice", "--input", tmp_path / "stereo.flac").exit_code == 0
+
+
+def test_listen_decides_on_each_utterance(enrolled, people):
+    result = enrolled.run(
+        "listen", "--json", "--input", people["bob"][4], "--input", people["alice"][4]
+    )
+    decisions = [json.loads(line)["decision"] for line in result.stdout.splitlines()]
+    assert decisions[-1] == "accepted" and "rejected" in decisions
+    assert result.exit_code == 0
+
+
+def test_listen_once_stops_at_the_first_decision(enrolled, people):
+    result = enrolled.run(
+        "listen", "--once", "--input", people["bob"][4], "--input", people["alice"][4]
+    )
+    assert result.exit_code == 3
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_the_unlock_command_runs_on_acceptance_only(enrolled, people, tmp_path):
+    opened = tmp_path / "opened"
+    script = "import os,sys; open(sys.argv[1], 'w').write(os.environ['EDGE_UNLOCK_USER'])"
+    action = ("--on-unlock", sys.executable, "-c", script, opened)
+    rejected = enrolled.run("listen", "--once", "--input", people["bob"][4], *action)
+    assert rejected.exit_code == 3 and not opened.exists()
+    accepted = enrolled.run("listen", "--once", "--input", people["alice"][4], *action)
+    assert accepted.exit_code == 0 and opened.read_text() == "alice"
+
+
+def test_a_failing_unlock_command_is_an_error(enrolled, people):
+    result = enrolled.run("listen", "--input", people["alice"][4], "--on-unlock", "false")
+    assert_error(result, 1, "status 1")
+    assert enrolled.run("listen", "--on-unlock").exit_code == 2
+
+
+def test_listen_for_one_user_rejects_the_others(enrolled, people):
+    enrolled.enroll("bob", people["bob"][:4])
+    result = enrolled.run("listen", "--once", "--user", "alice", "--input", people["bob"][4])
+    assert result.exit_code == 3
+
+
+def test_strangers_lock_the_door_and_noise_does_not(enrolled, people, tmp_path):
+    room = np.random.default_rng(0).normal(0, 1e-3, 16000 * 30).astype(np.float32)
+    soundfile.write(tmp_path / "room.wav", room, 16000)
+    before = enrolled.state()
+    assert enrolled.run("listen", "--input", tmp_path / "room.wav").exit_code == 4
+    assert enrolled.state() == before
+    for _ in range(FREE_FAILURES):
+        assert enrolled.run("verify", "alice", "--input", people["bob"][4]).exit_code == 3
+    locked = enrolled.run("verify", "alice", "--input", people["alice"][4])
+    assert locked.exit_code == 5 and "locked out" in locked.stdout
+
+
+def wav(path, samples, rate=16000, subtype="PCM_16"):
+    soundfile.write(path, samples, rate, subtype=subtype)
+    return path
+
+
+def header(path, rate=16000, claimed=2_000_000_000, payload=b""):
+    """A WAV file whose header says what it wants."""
+    fields = (1).to_bytes(2, "little") + (1).to_bytes(2, "little") + rate.to_bytes(4, "little")
+    fields += (2 * rate % 2**32).to_bytes(4, "little") + b"\x02\x00\x10\x00"
+    data = b"WAVEfmt \x10\x00\x00\x00" + fields + b"data" + claimed.to_bytes(4, "little") + payload
+    path.write_bytes(b"RIFF" + (claimed + 36).to_bytes(4, "little") + data)
+    return path
+
+
+def make_missing(path, voice):
+    return path
+
+
+def make_empty(path, voice):
+    path.write_bytes(b"")
+    return path
+
+
+def make_truncated(path, voice):
+    wav(path, voice)
+    path.write_bytes(path.read_bytes()[:30])
+    return path
+
+
+def make_text(path, voice):
+    path.write_text("not audio " * 100)
+    return path
+
+
+BAD_INPUTS = {
+    "missing": (make_missing, 1),
+    "empty": (make_empty, 1),
+    "truncated": (make_truncated, 1),
+    "not audio": (make_text, 1),
+    "2 GB claimed": (lambda path, voice: header(path), 1),
+    "0 Hz": (lambda path, voice: header(path, 0, 3200, bytes(3200)), 1),
+    "4 MHz": (lambda path, voice: header(path, 4_000_000, 3200, bytes(3200)), 1),
+    "NaN": (lambda path, voice: wav(path, np.full(16000, np.nan), subtype="FLOAT"), 1),
+    "digital silence": (lambda path, voice: wav(path, np.zeros(48000)), 4),
+    "0.2 s": (lambda path, voice: wav(path, voice[24000:27200]), 4),
+    "one sample": (lambda path, voice: wav(path, voice[:1]), 4),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_INPUTS)
+def test_bad_input_is_told_in_a_line_and_charges_nobody(enrolled, people, tmp_path, kind):
+    make, exit_code = BAD_INPUTS[kind]
+    voice, _ = soundfile.read(people["alice"][4], dtype="float32")
+    path = make(tmp_path / "bad.wav", voice)
+    before = enrolled.state()
+    result = enrolled.run("verify", "alice", "--input", path)
+    assert result.exit_code == exit_code, result.output
+    assert "hint: " in result.stderr
+    if exit_code == 1:
+        assert_error(result, 1)
+    assert enrolled.state() == before
+
+
+def test_an_unknown_user_is_told(enrolled, people):
+    assert_error(enrolled.run("verify", "carol", "--input", people["alice"][4]), 1, "carol")
+
+
+def test_a_template_of_another_model_asks_to_re_enroll(enrolled, people, tmp_path, package):
+    other = shutil.copytree(SHIPPED, tmp_path / "other")
+    manifest = json.loads((other / MANIFEST_NAME).read_text())
+    manifest["features"]["low_hz"] += 1
+    (other / MANIFEST_NAME).write_text(json.dumps(manifest))
+    result = enrolled.run("--model", other, "verify", "alice", "--input", people["alice"][4])
+    assert_error(result, 1, "model")
+    assert "enroll" in result.stderr
+    assert "re-enroll" in enrolled.run("--model", other, "list").stdout
+
+
+def test_a_corrupt_model_is_refused(enrolled, people, tmp_path):
+    result = enrolled.run("--model", tmp_path, "verify", "alice", "--input", people["alice"][4])
+    assert_error(result, 1, "manifest.json")
+
+
+def test_an_unknown_operating_point_is_refused(enrolled, people):
+    arguments = ("--operating-point", "x", "--input", people["alice"][4])
+    assert_error(enrolled.run("verify", "alice", *arguments), 1, "operating point")
+
+
+def test_stricter_operating_points_need_more(enrolled, people, package):
+    thresholds = []
+    for point in package.manifest.operating_points:
+        arguments = ("--json", "--operating-point", point.name, "--input", people["alice"][4])
+        result = enrolled.run("verify", "alice", *arguments)
+        thresholds.append(json.loads(result.stdout)["threshold"])
+        assert thresholds[-1] == pytest.approx(point.threshold, abs=1e-4)

@@ -1,0 +1,63 @@
+"""The device imports nothing of the workstation, and its modules only what is left of them."""
+
+import subprocess
+import sys
+
+import pytest
+
+FORBIDDEN = ("tensorflow", "torch", "keras", "matplotlib", "onnx", "edge_unlock_convert")
+
+IMPORT_ALL = """
+import pkgutil, sys, edge_unlock
+for module in pkgutil.walk_packages(edge_unlock.__path__, "edge_unlock."):
+    if not module.name.endswith("__main__"):
+        __import__(module.name)
+edge_unlock.Encoder.load()
+print(*sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    result = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize("name", FORBIDDEN)
+def test_the_device_never_imports(loaded, name):
+    assert not {module for module in loaded if module.split(".")[0] == name}
+
+
+def test_every_module_was_imported(loaded):
+    assert {"edge_unlock.cli.main", "edge_unlock.vault.vault", "edge_unlock.bench"} <= loaded
+
+
+@pytest.mark.parametrize(
+    ("module", "right_of_it"),
+    [
+        ("errors", ("config", "audio", "segment", "features", "vault", "model", "cli")),
+        ("audio", ("segment", "features", "model", "vault", "hearing", "cli")),
+        ("features", ("model", "encoder", "vault", "cli", "audio")),
+        ("vault", ("model", "encoder", "scoring", "recognizer", "cli", "audio")),
+        ("encoder", ("scoring", "vault", "recognizer", "gatekeeper", "cli", "segment")),
+        ("gatekeeper", ("cli", "actions", "doctor", "demo")),
+    ],
+)
+def test_imports_go_one_way(module, right_of_it):
+    # the package itself imports the encoder: a bare parent stands in for it
+    code = (
+        "import sys, types, importlib.util as u, pathlib\n"
+        "path = pathlib.Path(u.find_spec('edge_unlock').origin).parent\n"
+        "parent = types.ModuleType('edge_unlock'); parent.__path__ = [str(path)]\n"
+        "sys.modules['edge_unlock'] = parent\n"
+        f"import edge_unlock.{module}\n"
+        "print(*sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    names = {name for name in result.stdout.split() if name.startswith("edge_unlock.")}
+    tops = {name.split(".")[1] for name in names}
+    assert not tops & set(right_of_it)
