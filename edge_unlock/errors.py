@@ -9,15 +9,17 @@ so that every other module may import this one.
 class EdgeUnlockError(Exception):
     """Base of all errors of this package.
 
-    ``hint`` says what the person can do about it; ``exit_code`` is the process status
-    that the command line returns (whoever calls it must deny on anything but 0).
+    ``hint`` says what the person can do about it, ``default_hint`` where nothing better is
+    known; ``exit_code`` is the process status that the command line returns (whoever calls
+    it must deny on anything but 0).
     """
 
     exit_code = 1
+    default_hint = "This is a defect: report it."
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.hint = hint
+        self.hint = hint or self.default_hint
 
 
 class ConfigError(EdgeUnlockError, ValueError):
@@ -43,6 +45,8 @@ class VaultError(EdgeUnlockError):
 class VaultMissingError(VaultError, FileNotFoundError):
     """There is no vault where one was expected."""
 
+    default_hint = "Create one with: edge-unlock init"
+
 
 class VaultExistsError(VaultError, FileExistsError):
     """There is a vault where none was expected."""
@@ -50,6 +54,8 @@ class VaultExistsError(VaultError, FileExistsError):
 
 class AuthenticationError(VaultError):
     """A stored file was altered, replaced, or sealed under another key."""
+
+    default_hint = "Restore the vault from a backup, or remove it and enroll again."
 
 
 class StaleTemplateError(VaultError):

@@ -171,10 +171,10 @@ def _decide_once(
         attempts = ([heard] for heard in session.hear_each((), device, deadline_s))
     for heard in attempts:
         decision = gatekeeper.judge(heard)
+        _report(decision, as_json)
         if decision.decision != "retry":
-            break
-    _report(decision, as_json)
-    return EXIT_CODES[decision.decision]
+            return EXIT_CODES[decision.decision]
+    raise NoSpeechError("no usable speech was heard", "Speak a whole sentence, and closer.")
 
 
 def _gatekeeper(session: Session, name: str | None, operating_point: str | None) -> Gatekeeper:

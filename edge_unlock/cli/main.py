@@ -39,8 +39,7 @@ def _report(error: Exception) -> int:
         message = f"unexpected {type(error).__name__}: {error}"
         hint, exit_code = f"This is a defect. Set {DEBUG_VARIABLE}=1 to see where.", 1
     click.echo(f"edge-unlock: error: {' '.join(message.split())}", err=True)
-    if hint:
-        click.echo(f"hint: {hint}", err=True)
+    click.echo(f"hint: {hint}", err=True)
     return exit_code
 
 

@@ -15,7 +15,13 @@ from typing import ClassVar, Final, Protocol
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from edge_unlock.errors import AuthenticationError, KeySourceError, VaultError, VaultExistsError
+from edge_unlock.errors import (
+    AuthenticationError,
+    KeySourceError,
+    VaultError,
+    VaultExistsError,
+    VaultMissingError,
+)
 from edge_unlock.vault import files
 from edge_unlock.vault.container import KEK_PARAMETER_BYTES, KEY_BYTES
 
@@ -73,6 +79,8 @@ class KeyFile:
         try:
             with files.parent_of(self.path) as directory:
                 key = files.read(self.path.name, directory, str(self.path), KEY_BYTES)
+        except VaultMissingError as error:
+            raise KeySourceError(f"no key: {error}", "restore it from a backup") from error
         except VaultError as error:
             raise KeySourceError(f"no key: {error}", error.hint) from error
         if len(key) != KEY_BYTES:

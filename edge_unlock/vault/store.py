@@ -195,9 +195,7 @@ class Store:
 def read_manifest_file(home: Directory) -> bytes:
     """Return the manifest file's bytes; VaultMissingError when there is none."""
     if MANIFEST not in home.names():
-        raise VaultMissingError(
-            f"there is no vault in {home.path}", "create one with: edge-unlock init"
-        )
+        raise VaultMissingError(f"there is no vault in {home.path}")
     return home.read(MANIFEST, _MANIFEST_LIMIT)
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_unlock.errors import AuthenticationError, VaultError, WrongKeyError
+from edge_unlock.errors import AuthenticationError, VaultError, VaultMissingError, WrongKeyError
 from edge_unlock.vault import files
 from edge_unlock.vault.container import (
     EXPORT_FILE,
@@ -61,10 +61,13 @@ def read(path: Path, passphrase: Passphrase) -> list[Member]:
     Raises VaultMissingError, AuthenticationError for a file that was altered or cut, and
     WrongKeyError for the wrong passphrase.
     """
-    with files.parent_of(path) as directory:
-        # Not required to be private: it may come on a stick whose file system has no modes.
-        limit = HEADER_BYTES + EXPORT_FILE.max_length
-        blob = files.read(path.name, directory, str(path), limit, private=False)
+    limit = HEADER_BYTES + EXPORT_FILE.max_length
+    try:
+        with files.parent_of(path) as directory:
+            # Not required to be private: it may come on a stick whose file system has no modes.
+            blob = files.read(path.name, directory, str(path), limit, private=False)
+    except VaultMissingError as error:
+        raise VaultMissingError(str(error), "name a file that was exported") from error
     header = Header.read(blob, _TYPE, EXPORT_FILE)
     if len(blob) != HEADER_BYTES + header.length or header.kek_id != passphrase.kek_id:
         raise AuthenticationError(f"{path} was altered, cut short or extended", "copy it again")

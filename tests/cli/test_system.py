@@ -5,15 +5,15 @@ from click.testing import CliRunner
 
 from edge_unlock.cli import main
 from tests.cli.conftest import assert_error
-from tests.pulse import PulseServer
+from tests.pulse import ALSA_CONFIG, PulseServer
 
 
 @pytest.fixture
 def no_sound(monkeypatch, tmp_path):
-    """ALSA knows of no device that can record."""
-    path = tmp_path / "asound.conf"
-    path.write_text('pcm.speaker { type null hint { show on description "speaker" } }\n')
-    monkeypatch.setenv("ALSA_CONFIG_PATH", str(path))
+    """ALSA leads to a sound server that is not there."""
+    (tmp_path / "asound.conf").write_text(ALSA_CONFIG)
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
 
 
 def test_version_names_the_model(installation, package):
