@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_unlock.audio import File
 from edge_unlock.encoder import Encoder
+from edge_unlock.hearing import Heard, hear
 from edge_unlock.model import ModelPackage
+from edge_unlock.segment import Segmenter
 from tests import speech
 
 
@@ -25,3 +28,14 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     """Two human speakers, five recordings each, as WAV files with silence around the voice."""
     directory = tmp_path_factory.mktemp("people")
     return speech.write_speakers(directory, ("alice", "bob"), 5)
+
+
+@pytest.fixture(scope="session")
+def heard(people: dict[str, list[Path]]) -> dict[str, list[list[Heard]]]:
+    """What is heard in each recording of each person."""
+    return {name: [_hear(path) for path in paths] for name, paths in people.items()}
+
+
+def _hear(path: Path) -> list[Heard]:
+    with File(path) as source:
+        return list(hear(source, Segmenter()))

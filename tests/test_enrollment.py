@@ -1,23 +1,11 @@
 import numpy as np
 import pytest
 
-from edge_unlock.audio import File
 from edge_unlock.enrollment import Enrollment
 from edge_unlock.errors import EnrollmentError
-from edge_unlock.hearing import Heard, hear
+from edge_unlock.hearing import Heard
 from edge_unlock.quality import Fault
 from edge_unlock.scoring import Scorer
-from edge_unlock.segment import Segmenter
-
-
-def hear_file(path):
-    with File(path) as source:
-        return list(hear(source, Segmenter()))
-
-
-@pytest.fixture(scope="module")
-def heard(people):
-    return {name: [hear_file(path) for path in paths] for name, paths in people.items()}
 
 
 @pytest.fixture

@@ -4,25 +4,13 @@ import math
 import numpy as np
 import pytest
 
-from edge_unlock.audio import File
 from edge_unlock.errors import AuthenticationError
 from edge_unlock.gatekeeper import Gatekeeper
-from edge_unlock.hearing import Heard, hear
+from edge_unlock.hearing import Heard
 from edge_unlock.policy import FREE_FAILURES
 from edge_unlock.recognizer import Recognizer
 from edge_unlock.scoring import Scorer
-from edge_unlock.segment import Segmenter
 from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Vault
-
-
-def hear_file(path):
-    with File(path) as source:
-        return list(hear(source, Segmenter()))
-
-
-@pytest.fixture(scope="module")
-def heard(people):
-    return {name: [hear_file(path) for path in paths] for name, paths in people.items()}
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
 from edge_unlock.audio import File, Microphone, SampleSource, Stdin
+from edge_unlock.audio.source import Closing
 from edge_unlock.config import Settings, default_home
 from edge_unlock.encoder import Encoder
 from edge_unlock.errors import KeySourceError, WrongKeyError
@@ -27,7 +27,7 @@ NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Session:
+class Session(Closing):
     """One run of the command line; everything in it is made when it is first needed."""
 
     def __init__(self, home: Path | None, model: Path | None) -> None:
@@ -35,15 +35,8 @@ class Session:
         self._model = model
         self._open = ExitStack()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the vault, if it was opened."""
         self._open.close()
 
     @cached_property
