@@ -1,0 +1,118 @@
+"""The model card: what a person should know of a package before trusting it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from edge_unlock.model import Manifest
+from edge_unlock_convert.compare import Comparison
+from edge_unlock_convert.flatbuffer import Graph
+from edge_unlock_convert.network import Network
+
+LIMITS = """\
+- Voice alone is a weak factor: a good recording or a cloned voice of the right person can pass.
+- Error rates are those of the speech that they were measured on. Where each speaker was
+  recorded in one session on one microphone, expect more errors across days and rooms.
+- A threshold holds for the front end and the speech that it was set on."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What the card tells beyond the manifest: the network, and how it was quantized.
+
+    ``same_speech``: whether the comparison was made on the folder that was calibrated on.
+    """
+
+    network: Network
+    scheme: str
+    range: str
+    calibration_utterances: int
+    same_speech: bool
+
+
+def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extra) -> str:
+    """The card in Markdown."""
+    features, spec = manifest.features, manifest.encoder
+    network = extra.network
+    steps_s = features.sample_rate_hz / features.hop_samples / spec.frames_stacked
+    operators = ", ".join(f"{count} x {name}" for name, count in graph.operator_counts.items())
+    facts = [
+        ("architecture", network.shape),
+        ("pooling", spec.pooling),
+        ("input", f"{features.coefficients} MFCC x {spec.frames_stacked} stacked frames"),
+        ("parameters", f"{network.parameters:,}"),
+        ("size", f"{graph.size_bytes:,} bytes ({extra.scheme})"),
+        ("operators", operators),
+        ("multiplications", f"{network.macs * steps_s / 1e6:.1f} million a second of audio"),
+        ("SHA-256 of the network", f"`{manifest.model.sha256}`"),
+    ]
+    parts = [
+        f"# {manifest.name}, version {manifest.version}",
+        "A speaker encoder for edge-unlock: speech to an embedding of the voice.",
+        "## Network",
+        _table(("", ""), facts),
+    ]
+    parts += [f"Note: {note}." for note in network.notes]
+    parts += ["## What quantization did", _quantization(comparison, extra)]
+    points = [
+        (point.name, f"{100 * point.false_accept_rate:g}%", f"{point.threshold:.4f}")
+        for point in manifest.operating_points
+    ]
+    parts += ["## Operating points", _table(("name", "false accepts", "threshold"), points)]
+    parts += ["## Training data and licences", _training(manifest.training)]
+    parts += ["## Limits", LIMITS]
+    return "\n\n".join(parts) + "\n"
+
+
+def quantization_rows(comparison: Comparison) -> list[tuple[str, str]]:
+    """The comparison as rows of two columns, for the card and the terminal."""
+    rows = [
+        ("utterances", f"{comparison.utterances}"),
+        (
+            "size, float to quantized",
+            f"{comparison.float_bytes:,} to {comparison.quantized_bytes:,} B",
+        ),
+        ("cosine, median", f"{comparison.cosine_median:.5f}"),
+        ("cosine, 1st percentile", f"{comparison.cosine_p1:.5f}"),
+        ("cosine, least", f"{comparison.cosine_min:.5f}"),
+    ]
+    rows += [
+        (f"signal to noise, {name}", f"{value:.1f} dB")
+        for name, value in comparison.sqnr_db.items()
+    ]
+    if rates := comparison.error_rates:
+        rows += [
+            ("trials", f"{rates.target_trials:,} target, {rates.nontarget_trials:,} non-target"),
+            ("speakers", f"{rates.speakers}"),
+            ("EER, float", _percent(rates.eer_float, rates.eer_float_interval)),
+            ("EER, quantized", _percent(rates.eer_quantized, rates.eer_quantized_interval)),
+            ("EER, change", _percent(rates.eer_delta, rates.eer_delta_interval, sign="+")),
+            ("decisions flipped at the EER threshold", f"{100 * rates.flips:.3f}%"),
+            ("shift of the EER threshold", f"{rates.threshold_shift:+.5f}"),
+        ]
+    return rows
+
+
+def _quantization(comparison: Comparison, extra: Extra) -> str:
+    where = "the speech that it was calibrated on" if extra.same_speech else "other speech"
+    how = (
+        f"Scheme {extra.scheme}, input range {extra.range}, calibrated on "
+        f"{extra.calibration_utterances} utterances; compared on {where}. Trials are all pairs "
+        "of single utterances; intervals are of 95%, by drawing speakers."
+    )
+    return f"{how}\n\n{_table(('figure', 'value'), quantization_rows(comparison))}"
+
+
+def _training(training: dict[str, Any]) -> str:
+    if not training:
+        return "The checkpoint came without a word on its training data. Ask whoever trained it."
+    return "\n".join(f"- {key}: {value}" for key, value in training.items())
+
+
+def _percent(value: float, interval: tuple[float, float], sign: str = "") -> str:
+    low, high = (f"{100 * end:{sign}.2f}" for end in interval)
+    return f"{100 * value:{sign}.2f}% ({low} to {high})"
+
+
+def _table(heads: tuple[str, ...], rows: list[Any]) -> str:
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

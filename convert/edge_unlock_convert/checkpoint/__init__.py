@@ -1,0 +1,101 @@
+"""Reads the checkpoints of PyTorch, Keras and ONNX into the internal form.
+
+A checkpoint is untrusted: nothing in it is executed, sizes are capped, and it is opened in a
+process of its own.
+"""
+
+import tempfile
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+from edge_unlock_convert.checkpoint.options import Options
+from edge_unlock_convert.errors import CheckpointError
+from edge_unlock_convert.isolation import run_worker
+from edge_unlock_convert.network import Network
+
+__all__ = ["MAX_CHECKPOINT_BYTES", "Options", "read", "read_here"]
+
+MAX_CHECKPOINT_BYTES = 2**30
+"""Of the file and of what it unpacks to; optimizer states included."""
+PROJECT_CHECKPOINT_NAME = "student.pt"
+HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+FORMATS_HINT = (
+    "Give a PyTorch state dict (.pt), a Keras model (.keras, .h5 or SavedModel), an ONNX model "
+    "or a checkpoint directory of this project."
+)
+
+
+def read(path: Path, options: Options) -> Network:
+    """The network of a checkpoint, read in another process.
+
+    Raises ``CheckpointError`` when it is missing, damaged, unsafe, or holds anything but LSTM
+    and dense layers that the device can run, and ``ConversionError`` when reading crashed.
+    """
+    from edge_unlock_convert.worker import NETWORK_NAME
+
+    with tempfile.TemporaryDirectory(prefix="edge-unlock-") as name:
+        directory = Path(name)
+        request = {"path": str(path.resolve()), "options": asdict(options)}
+        run_worker("read", directory, request)
+        return Network.load(directory / NETWORK_NAME)
+
+
+def read_here(path: Path, options: Options) -> Network:
+    """As ``read``, in this process."""
+    if path.is_dir():
+        if (path / "saved_model.pb").exists():
+            from edge_unlock_convert.checkpoint import keras
+
+            return keras.read_saved_model(path, options)
+        path = path / PROJECT_CHECKPOINT_NAME
+    magic = _magic(path)
+    if path.suffix == ".onnx":
+        from edge_unlock_convert.checkpoint import onnx
+
+        return onnx.read(path, options)
+    if magic.startswith(HDF5_MAGIC):
+        from edge_unlock_convert.checkpoint import keras
+
+        return keras.read_hdf5(path, options)
+    if magic.startswith(ZIP_MAGIC) and "config.json" in _members(path):
+        from edge_unlock_convert.checkpoint import keras
+
+        return keras.read_archive(path, options)
+    if path.suffix in (".pt", ".pth", ".ckpt", ".bin"):
+        from edge_unlock_convert.checkpoint import pytorch
+
+        return pytorch.read(path, options)
+    raise CheckpointError(f"{path} is of no known format", FORMATS_HINT)
+
+
+def _magic(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            magic = file.read(8)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}", FORMATS_HINT) from error
+    if size > MAX_CHECKPOINT_BYTES:
+        raise CheckpointError(
+            f"{path} is larger than {MAX_CHECKPOINT_BYTES >> 20} MiB",
+            "Save the weights alone, without the state of the optimizer.",
+        )
+    return magic
+
+
+def _members(path: Path) -> list[str]:
+    """Names in a zip archive that unpacks to no more than is allowed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged: {error}", "It may be cut short: copy it again."
+        ) from error
+    if sum(member.file_size for member in members) > MAX_CHECKPOINT_BYTES:
+        raise CheckpointError(
+            f"{path} unpacks to more than {MAX_CHECKPOINT_BYTES >> 20} MiB",
+            "This is no checkpoint of an edge model.",
+        )
+    return [member.filename for member in members]

@@ -1,0 +1,23 @@
+"""What a person can say of a checkpoint that it does not say of itself."""
+
+from dataclasses import dataclass, field
+
+from edge_unlock_convert.network import Activation, Pooling
+
+
+@dataclass(frozen=True)
+class Options:
+    """Answers to what tensors alone leave open.
+
+    ``lstm`` names the LSTM modules of a state dict in their order, ``embedding`` the dense
+    layers from the last hidden state to the embedding, ``attention`` the one that weighs the
+    steps; ``embedding_activation`` is what follows the last of ``embedding``. ``drop`` names
+    tensors that are knowingly left behind. ``pooling`` is what the front end says, if it does.
+    """
+
+    lstm: list[str] = field(default_factory=list)
+    embedding: list[str] = field(default_factory=list)
+    attention: str | None = None
+    embedding_activation: Activation = "linear"
+    drop: list[str] = field(default_factory=list)
+    pooling: Pooling | None = None

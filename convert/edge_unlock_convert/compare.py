@@ -1,0 +1,224 @@
+"""The float network against its quantized form, on speech."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from edge_unlock.features import Float32
+from edge_unlock_convert import metrics, network, quantized
+from edge_unlock_convert.errors import QualityError, SpeechError
+from edge_unlock_convert.metrics import Trials
+from edge_unlock_convert.network import Network, Pooling
+
+Progress = Callable[[int], None]
+"""Is told how many utterances were done since it was last told."""
+
+SQNR_UTTERANCES = 20
+MAX_NONTARGET_TRIALS = 50_000
+
+
+class Embedded(NamedTuple):
+    """Embeddings (N, D) of the same utterances by both networks, and the layers' fidelity.
+
+    ``sqnr_db`` names the signal-to-quantization-noise ratio of every layer's output.
+    """
+
+    original: Float32
+    quantized: Float32
+    sqnr_db: dict[str, float]
+
+
+class PairedTrials(NamedTuple):
+    """The same pairs of utterances, scored with the embeddings of either network."""
+
+    original: Trials
+    quantized: Trials
+
+
+class ErrorRates(msgspec.Struct, frozen=True, kw_only=True):
+    """What quantization did to decisions. Rates lie in [0, 1].
+
+    ``flips`` is the share of trials that are decided differently at ``threshold``, the equal
+    error threshold of the float network; ``threshold_shift`` is how far that of the quantized
+    network lies above. Intervals are of 95%, by drawing speakers.
+    """
+
+    speakers: int
+    target_trials: int
+    nontarget_trials: int
+    eer_float: float
+    eer_float_interval: tuple[float, float]
+    eer_quantized: float
+    eer_quantized_interval: tuple[float, float]
+    eer_delta: float
+    eer_delta_interval: tuple[float, float]
+    threshold: float
+    threshold_shift: float
+    flips: float
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole result; ``error_rates`` is None for speech without speakers' names."""
+
+    utterances: int
+    cosine_min: float
+    cosine_p1: float
+    cosine_median: float
+    sqnr_db: dict[str, float]
+    float_bytes: int
+    quantized_bytes: int
+    error_rates: ErrorRates | None
+
+    def to_json(self) -> bytes:
+        """The result for a file or another program."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+class Limits(NamedTuple):
+    """The loss that is accepted: cosine of the worst percentile, and EER change in [0, 1]."""
+
+    min_cosine: float = 0.99
+    max_eer_delta: float = 0.005
+
+    def check(self, result: Comparison) -> None:
+        """Raise ``QualityError`` for a loss above the limits, or one that is not a number."""
+        hint = (
+            "Give more or more varied calibration speech, another --range, or raise the limit "
+            "if the loss is acceptable; `compare` shows where it arises."
+        )
+        if not result.cosine_p1 >= self.min_cosine:
+            raise QualityError(
+                f"one embedding in a hundred has a cosine below {result.cosine_p1:.4f} to its "
+                f"float form; {self.min_cosine:.4f} is the least accepted (--min-cosine)",
+                hint,
+            )
+        rates = result.error_rates
+        if rates and not rates.eer_delta <= self.max_eer_delta:
+            raise QualityError(
+                f"quantization raises the EER by {100 * rates.eer_delta:.2f} percentage points; "
+                f"{100 * self.max_eer_delta:.2f} is the most accepted (--max-eer-delta)",
+                hint,
+            )
+
+
+def embed(
+    original: Network,
+    model: bytes,
+    utterances: Sequence[Float32],
+    pooling: Pooling,
+    progress: Progress = lambda _: None,
+) -> Embedded:
+    """Embed utterances, each network input (T, F), with both networks.
+
+    Raises ``SpeechError`` when an utterance has no step.
+    """
+    if not utterances or not all(map(len, utterances)):
+        raise SpeechError("an utterance is too short for one step", "Remove the shortest ones.")
+    floats, integers = [], []
+    signal: dict[str, list[float]] = {}
+    pairs = zip(
+        network.run(original, utterances),
+        quantized.run(model, utterances, original.embedding_size),
+        strict=True,
+    )
+    for number, (exact, rounded) in enumerate(pairs):
+        floats.append(network.pool(exact.embedding, exact.logit, pooling))
+        integers.append(network.pool(rounded.embedding, rounded.logit, pooling))
+        if number < SQNR_UTTERANCES:
+            for name, reference, found in _layer_outputs(exact, rounded):
+                powers = signal.setdefault(name, [0.0, 0.0])
+                powers[0] += float(np.square(reference, dtype=np.float64).sum())
+                powers[1] += float(np.square(reference - found, dtype=np.float64).sum())
+        progress(1)
+    sqnr_db = {
+        name: float(10 * np.log10(power / max(noise, 1e-30))) if power else 0.0
+        for name, (power, noise) in signal.items()
+    }
+    return Embedded(np.stack(floats), np.stack(integers), sqnr_db)
+
+
+def compare(
+    embedded: Embedded, speakers: Sequence[str | None], float_bytes: int, quantized_bytes: int
+) -> tuple[Comparison, PairedTrials | None]:
+    """Judge embeddings of utterances that ``speakers`` (N,) spoke; also gives the scored trials."""
+    cosine = np.sum(embedded.original * embedded.quantized, axis=1)
+    trials = _trials(embedded, speakers)
+    result = Comparison(
+        utterances=len(cosine),
+        cosine_min=float(cosine.min()),
+        cosine_p1=float(np.percentile(cosine, 1)),
+        cosine_median=float(np.median(cosine)),
+        sqnr_db=embedded.sqnr_db,
+        float_bytes=float_bytes,
+        quantized_bytes=quantized_bytes,
+        error_rates=trials and _error_rates(trials),
+    )
+    return result, trials
+
+
+def _layer_outputs(
+    exact: network.Outputs, rounded: network.Outputs
+) -> list[tuple[str, Float32, Float32]]:
+    layers = [
+        (f"lstm {number + 1}", *pair)
+        for number, pair in enumerate(zip(exact.hidden, rounded.hidden, strict=True))
+    ]
+    layers.append(("embedding", exact.embedding, rounded.embedding))
+    if exact.logit is not None and rounded.logit is not None:
+        layers.append(("attention", exact.logit, rounded.logit))
+    return layers
+
+
+def _trials(embedded: Embedded, speakers: Sequence[str | None]) -> PairedTrials | None:
+    """Every pair of utterances of named speakers; of the non-targets at most so many."""
+    named = np.array([index for index, speaker in enumerate(speakers) if speaker is not None])
+    if not len(named):
+        return None
+    names = np.array([speakers[index] for index in named])
+    first, second = np.triu_indices(len(named), 1)
+    same = names[first] == names[second]
+    if not same.any() or same.all():
+        return None
+    others = np.flatnonzero(~same)
+    if len(others) > MAX_NONTARGET_TRIALS:
+        others = np.random.default_rng(0).choice(others, MAX_NONTARGET_TRIALS, replace=False)
+    chosen = np.concatenate((np.flatnonzero(same), others))
+    first, second = first[chosen], second[chosen]
+
+    def scored(embeddings: Float32) -> Trials:
+        rows = embeddings[named].astype(np.float64)
+        return Trials(np.sum(rows[first] * rows[second], axis=1), names[first], names[second])
+
+    return PairedTrials(scored(embedded.original), scored(embedded.quantized))
+
+
+def _error_rates(trials: PairedTrials) -> ErrorRates:
+    before, after = trials
+    eer_before, eer_after = metrics.eer(*before.split()), metrics.eer(*after.split())
+    threshold = metrics.frr_at_far(*before.split(), eer_before).threshold
+
+    def delta(target: metrics.Floats, nontarget: metrics.Floats) -> float:
+        """EER change on drawn trials, which are numbers of trials here: a paired bootstrap."""
+        rows, others = target.astype(int), nontarget.astype(int)
+        return metrics.eer(after.scores[rows], after.scores[others]) - metrics.eer(
+            before.scores[rows], before.scores[others]
+        )
+
+    numbers = Trials(np.arange(len(before.scores), dtype=np.float64), *before[1:])
+    target, nontarget = numbers.split()
+    return ErrorRates(
+        speakers=len(np.unique(np.concatenate((before.enrolled, before.tested)))),
+        target_trials=len(target),
+        nontarget_trials=len(nontarget),
+        eer_float=eer_before,
+        eer_float_interval=metrics.bootstrap_interval(metrics.eer, before),
+        eer_quantized=eer_after,
+        eer_quantized_interval=metrics.bootstrap_interval(metrics.eer, after),
+        eer_delta=eer_after - eer_before,
+        eer_delta_interval=metrics.bootstrap_interval(delta, numbers),
+        threshold=threshold,
+        threshold_shift=metrics.frr_at_far(*after.split(), eer_after).threshold - threshold,
+        flips=float(np.mean((before.scores >= threshold) != (after.scores >= threshold))),
+    )

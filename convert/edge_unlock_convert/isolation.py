@@ -1,0 +1,115 @@
+"""Runs the code of others (TensorFlow, PyTorch, ONNX) in a process of its own.
+
+A converter that crashes or is killed must end in an error message, and a hostile checkpoint
+must not reach the memory of this process.
+"""
+
+import importlib.metadata
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from edge_unlock_convert.errors import CheckpointError, ConversionError
+
+MEMORY_LIMIT_BYTES = 12 * 2**30
+"""Address space of a worker; TensorFlow reserves several times of what it uses."""
+TIME_LIMIT_S = 1800.0
+REQUEST_NAME, ERROR_NAME, LOG_NAME = "request.json", "error.json", "worker.log"
+KNOWN_GOOD_TENSORFLOW = "2.15"
+DISTRIBUTIONS = ("tensorflow-cpu", "tensorflow", "tensorflow-intel", "tensorflow-macos")
+
+
+def run_worker(task: str, directory: Path, request: dict[str, Any] | None = None) -> None:
+    """Run a task of ``edge_unlock_convert.worker`` on the files in ``directory``.
+
+    Raises the error that the worker met, or ``ConversionError`` when it crashed, was killed
+    or took longer than ``TIME_LIMIT_S``.
+    """
+    (directory / REQUEST_NAME).write_text(json.dumps(request or {}))
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",  # one path for everybody, and no GPU start-up
+    }
+    command = [sys.executable, "-m", "edge_unlock_convert.worker", task, str(directory)]
+    log_path = directory / LOG_NAME
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            preexec_fn=_limit_memory,  # noqa: PLW1509  # this process starts no threads before
+        )
+        try:
+            status = process.wait(TIME_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            raise ConversionError(
+                f"the {task} worker did not finish within {TIME_LIMIT_S:.0f} s",
+                "Use fewer calibration utterances, or a faster machine.",
+            ) from None
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if status == 0:
+        return
+    error_path = directory / ERROR_NAME
+    if error_path.exists():
+        told = json.loads(error_path.read_text())
+        kind = CheckpointError if told["kind"] == "checkpoint" else ConversionError
+        raise kind(told["message"], told["hint"])
+    raise _crash(task, status, log_path.read_text(errors="replace"))
+
+
+def check_tensorflow() -> str:
+    """The version of the installed TensorFlow.
+
+    Raises ``ConversionError`` when there is none, or one that is known not to convert an LSTM.
+    """
+    install = 'Install the converter with Python 3.11: pip install "edge-unlock[convert]".'
+    if sys.version_info >= (3, 12):
+        install = (
+            f"TensorFlow {KNOWN_GOOD_TENSORFLOW} has no build for Python "
+            f"{sys.version_info.major}.{sys.version_info.minor}: make an environment with Python "
+            "3.11 (python3.11 -m venv, or uv venv --python 3.11), then pip install "
+            '"edge-unlock[convert]" in it.'
+        )
+    for name in DISTRIBUTIONS:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if version.rpartition(".")[0] != KNOWN_GOOD_TENSORFLOW:
+            raise ConversionError(
+                f"TensorFlow {version} is installed; {KNOWN_GOOD_TENSORFLOW} is the one that is "
+                "known to convert an LSTM to int8 (2.17 to 2.21 crash)",
+                install,
+            )
+        return version
+    raise ConversionError("TensorFlow is not installed", install)
+
+
+def _limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+
+
+def _crash(task: str, status: int, log: str) -> ConversionError:
+    lines = [line for line in log.splitlines() if line.strip()]
+    last = lines[-1] if lines else "it said nothing"
+    if status >= 0:
+        return ConversionError(
+            f"the {task} worker failed: {last}", "EDGE_UNLOCK_DEBUG=1 says more."
+        )
+    name = signal.Signals(-status).name
+    hint = {
+        "SIGKILL": "The machine ran out of memory: close programs, or use fewer utterances.",
+        "SIGSEGV": f"TensorFlow crashed; {KNOWN_GOOD_TENSORFLOW}.1 is known to work.",
+    }.get(name, f"TensorFlow {KNOWN_GOOD_TENSORFLOW}.1 is known to work.")
+    return ConversionError(f"the {task} worker was ended by {name}", hint)

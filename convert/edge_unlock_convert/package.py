@@ -1,0 +1,65 @@
+"""Writes a model package whole or not at all."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_unlock_convert.errors import ConversionError
+
+
+def check_target(directory: Path, *, replace: bool) -> None:
+    """Whether a package may be written there; asked before the long work starts."""
+    if directory.exists() and not replace:
+        raise ConversionError(
+            f"{directory} exists already", "Choose another --out, or replace it with --force."
+        )
+    if directory.exists() and not directory.is_dir():
+        raise ConversionError(f"{directory} is no directory", "Choose another --out.")
+
+
+def write_package(directory: Path, files: Mapping[str, bytes], *, replace: bool) -> None:
+    """Write ``files`` as the directory, which appears complete or not at all.
+
+    A package that stands there is replaced only when ``replace`` says so. Raises
+    ``ConversionError`` when the disk is full or the place cannot be written.
+    """
+    check_target(directory, replace=replace)
+    made: Path | None = None
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+        made.chmod(0o755)
+        for name, data in files.items():
+            _write(made / name, data)
+        _swap(made, directory)
+    except OSError as error:
+        raise ConversionError(
+            f"cannot write {directory}: {error.strerror}",
+            "Make room, or choose another --out. Nothing was written.",
+        ) from error
+    finally:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _swap(made: Path, directory: Path) -> None:
+    old = made.with_name(f"{made.name}.old")
+    if directory.exists():
+        directory.rename(old)
+    try:
+        made.rename(directory)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            old.rename(directory)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,307 @@
+"""A checkpoint to a verified model package."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from edge_unlock.features import FeatureSpec, Float32, Normalization
+from edge_unlock.model import (
+    MANIFEST_NAME,
+    EncoderSpec,
+    Manifest,
+    OperatingPoint,
+    PackagedFile,
+)
+from edge_unlock_convert import calibration, card, checkpoint, compare, flatbuffer, metrics, worker
+from edge_unlock_convert.calibration import Range
+from edge_unlock_convert.errors import CheckpointError, ConversionError
+from edge_unlock_convert.front_end import (
+    FRONT_END_NAME,
+    PRIOR_FRAMES,
+    FrontEnd,
+    measure_normalization,
+    read_front_end,
+)
+from edge_unlock_convert.isolation import check_tensorflow, run_worker
+from edge_unlock_convert.network import Network, Pooling
+from edge_unlock_convert.speech import Source, Speech
+
+MODEL_NAME = "model.tflite"
+FALSE_ACCEPT_RATES = {"convenient": 0.01, "balanced": 0.003, "strict": 0.001}
+DEFAULT_OPERATING_POINT = "balanced"
+
+TARGET_UTTERANCES = 4
+"""Of one speaker are compared before those of further ones: target trials need two or more."""
+
+Stage = Callable[[str, int | None], AbstractContextManager[compare.Progress]]
+"""Opens a stage of the work of so many units (None: unknown); gives what to tell progress to."""
+
+
+class FrontEndAnswers(NamedTuple):
+    """What a person says of the front end of a checkpoint without ``front_end.json``."""
+
+    features: FeatureSpec = FeatureSpec()
+    frames_stacked: int | None = None
+    pooling: Pooling | None = None
+    prior_frames: float = PRIOR_FRAMES
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to quantize.
+
+    ``test_speech`` is what the comparison is made on (None: the calibration speech). At most
+    ``calibration_utterances`` and ``test_utterances`` of them are used.
+    """
+
+    scheme: str = "int8"
+    range: Range = "minmax"
+    calibration_utterances: int = 100
+    test_utterances: int = 500
+    limits: compare.Limits = field(default_factory=compare.Limits)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the manifest says of the package for people: its name, version and training."""
+
+    name: str
+    version: str = "1"
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Result(NamedTuple):
+    """What was made: the files of the package, and the comparison that they passed."""
+
+    files: dict[str, bytes]
+    manifest: Manifest
+    comparison: compare.Comparison
+
+
+def convert(network: Network, inputs: Sequence[Float32], scheme: str, method: Range) -> bytes:
+    """The TFLite model of a network, calibrated on ``inputs``, each (T, F); checked."""
+    check_tensorflow()
+    with tempfile.TemporaryDirectory(prefix="edge-unlock-") as name:
+        directory = Path(name)
+        network.save(directory / worker.NETWORK_NAME)
+        laid = calibration.lay_out(inputs, method)
+        np.save(directory / worker.CALIBRATION_NAME, laid, allow_pickle=False)
+        run_worker("lower", directory, {"scheme": scheme})
+        model = flatbuffer.widen_cell_states((directory / worker.MODEL_NAME).read_bytes())
+    flatbuffer.check(flatbuffer.read(model), len(network.layers), scheme)
+    return model
+
+
+def find_front_end(path: Path, given: Path | None) -> FrontEnd | None:
+    """The front end given, or the one beside the checkpoint, or None."""
+    if given is not None:
+        return read_front_end(given)
+    beside = (path if path.is_dir() else path.parent) / FRONT_END_NAME
+    return read_front_end(beside) if beside.exists() else None
+
+
+def complete_front_end(
+    network: Network, answers: FrontEndAnswers, samples: Sequence[Float32]
+) -> FrontEnd:
+    """A front end from what the network and the person say, its normalization measured.
+
+    Raises ``CheckpointError`` when something is left open.
+    """
+    coefficients = answers.features.coefficients
+    stacked = answers.frames_stacked or network.input_size // coefficients
+    if stacked * coefficients != network.input_size:
+        raise CheckpointError(
+            f"the network takes {network.input_size} inputs a step, which is no multiple of "
+            f"{coefficients} coefficients",
+            "Say how it was trained: --coefficients and --frames-stacked, or --front-end FILE.",
+        )
+    implied = "attention" if network.attention is not None else network.pooling
+    pooling = answers.pooling or implied
+    if pooling is None:
+        raise CheckpointError(
+            "the checkpoint does not say how its steps become one embedding",
+            "Say how it was trained: --pooling last, mean or attention.",
+        )
+    normalization: Normalization = measure_normalization(
+        answers.features, samples, answers.prior_frames
+    )
+    return FrontEnd(
+        features=answers.features,
+        normalization=normalization,
+        encoder=EncoderSpec(
+            frames_stacked=stacked, embedding_size=network.embedding_size, pooling=pooling
+        ),
+    )
+
+
+def check_fit(network: Network, front_end: FrontEnd) -> None:
+    """Whether the front end is that of the network; ``CheckpointError`` says where it is not."""
+    spec = front_end.encoder
+    hint = "Give the front end that the network was trained with."
+    if front_end.input_size != network.input_size:
+        raise CheckpointError(
+            f"the front end gives {front_end.input_size} numbers a step (coefficients times "
+            f"frames stacked), the network takes {network.input_size}",
+            hint,
+        )
+    if spec.embedding_size != network.embedding_size:
+        raise CheckpointError(
+            f"the front end speaks of embeddings of {spec.embedding_size} numbers, the network "
+            f"gives {network.embedding_size}",
+            hint,
+        )
+    if (spec.pooling == "attention") != (network.attention is not None):
+        has = "an" if network.attention is not None else "no"
+        raise CheckpointError(
+            f"the pooling is {spec.pooling!r} and the network has {has} attention output",
+            "Name its layer with --attention, or choose another --pooling.",
+        )
+    if network.pooling is not None and network.pooling != spec.pooling:
+        raise CheckpointError(
+            f"the pooling is {spec.pooling!r}, the checkpoint itself says {network.pooling!r}",
+            hint,
+        )
+
+
+class Job(NamedTuple):
+    """What to convert, and into what."""
+
+    checkpoint: Path
+    options: checkpoint.Options
+    front_end: FrontEnd | FrontEndAnswers
+    speech: Source
+    test_speech: Source | None
+    recipe: Recipe
+    identity: Identity
+
+
+def quantize(job: Job, stage: Stage) -> Result:
+    """Convert a checkpoint and compare the result with it.
+
+    Raises ``ConversionError`` in one of its kinds: the checkpoint or the speech cannot be
+    used, the conversion failed, or (``QualityError``) too much was lost.
+    """
+    recipe = job.recipe
+    check_tensorflow()
+    with stage("reading the checkpoint", None):
+        network = checkpoint.read(job.checkpoint, job.options)
+    front_end = job.front_end
+    speech = Speech(job.speech, recipe.calibration_utterances)
+    samples, _ = _read_speech(speech, front_end.features.sample_rate_hz, "calibration", stage)
+    if isinstance(front_end, FrontEndAnswers):
+        front_end = complete_front_end(network, front_end, samples)
+    check_fit(network, front_end)
+    inputs = [steps for one in samples if len(steps := front_end.steps(one))]
+    if not inputs:
+        raise ConversionError("the calibration speech is too short", "Give longer recordings.")
+    with stage(f"converting to {recipe.scheme}", None):
+        model = convert(network, inputs, recipe.scheme, recipe.range)
+    comparison, trials = compare_on_speech(
+        Encoding(network, model, front_end),
+        Speech(job.test_speech or job.speech, recipe.test_utterances, together=TARGET_UTTERANCES),
+        stage,
+    )
+    recipe.limits.check(comparison)
+    manifest = _manifest(job.identity, front_end, model, comparison, trials)
+    extra = card.Extra(
+        network=network,
+        scheme=recipe.scheme,
+        range=recipe.range,
+        calibration_utterances=len(inputs),
+        same_speech=job.test_speech is None,
+    )
+    files = {
+        MODEL_NAME: model,
+        MANIFEST_NAME: manifest.to_json(),
+        "MODEL_CARD.md": card.render(manifest, flatbuffer.read(model), comparison, extra).encode(),
+        "comparison.json": comparison.to_json(),
+    }
+    return Result(files, manifest, comparison)
+
+
+class Encoding(NamedTuple):
+    """One encoder in both forms: the float network, its TFLite model, and what feeds both."""
+
+    network: Network
+    model: bytes
+    front_end: FrontEnd
+
+
+def compare_on_speech(
+    encoding: Encoding, speech: Speech, stage: Stage
+) -> tuple[compare.Comparison, compare.PairedTrials | None]:
+    """Compare on recordings, through the front end of the device."""
+    network, model, front_end = encoding
+    rate_hz = front_end.features.sample_rate_hz
+    samples, speakers = _read_speech(speech, rate_hz, "test", stage)
+    steps = [front_end.steps(one) for one in samples]
+    kept = [index for index, one in enumerate(steps) if len(one)]
+    with stage("comparing float and quantized", len(kept)) as progress:
+        embedded = compare.embed(
+            network, model, [steps[index] for index in kept], front_end.encoder.pooling, progress
+        )
+    return compare.compare(
+        embedded, [speakers[index] for index in kept], 4 * network.parameters, len(model)
+    )
+
+
+def _read_speech(
+    speech: Speech, rate_hz: int, purpose: str, stage: Stage
+) -> tuple[list[Float32], list[str | None]]:
+    samples, speakers = [], []
+    with stage(f"reading {purpose} speech", len(speech)) as progress:
+        for recording in speech.recordings(rate_hz):
+            samples.append(recording.samples)
+            speakers.append(recording.speaker)
+            progress(1)
+    return samples, speakers
+
+
+def _manifest(
+    identity: Identity,
+    front_end: FrontEnd,
+    model: bytes,
+    comparison: compare.Comparison,
+    trials: compare.PairedTrials | None,
+) -> Manifest:
+    return Manifest(
+        schema=1,
+        name=identity.name,
+        version=identity.version,
+        model=PackagedFile(file=MODEL_NAME, sha256=hashlib.sha256(model).hexdigest()),
+        features=front_end.features,
+        normalization=front_end.normalization,
+        encoder=front_end.encoder,
+        operating_points=_operating_points(trials),
+        default_operating_point=DEFAULT_OPERATING_POINT,
+        accuracy={"quantization": msgspec.to_builtins(comparison)},
+        training=dict(identity.training),
+    )
+
+
+def _operating_points(trials: compare.PairedTrials | None) -> tuple[OperatingPoint, ...]:
+    """Thresholds of the quantized network on the compared speech.
+
+    Without named speakers nothing can be set: the threshold is then 1, which accepts nobody,
+    until ``evaluate`` has set one.
+    """
+    if trials is None:
+        return (
+            OperatingPoint(name=DEFAULT_OPERATING_POINT, false_accept_rate=0.003, threshold=1.0),
+        )
+    target, nontarget = trials.quantized.split()
+    return tuple(
+        OperatingPoint(
+            name=name,
+            false_accept_rate=rate,
+            threshold=metrics.frr_at_far(target, nontarget, rate).threshold,
+        )
+        for name, rate in FALSE_ACCEPT_RATES.items()
+    )
