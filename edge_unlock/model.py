@@ -16,6 +16,7 @@ from edge_unlock.errors import ModelError
 from edge_unlock.features import FeatureSpec, Float32, Normalization, Positive
 
 MANIFEST_NAME = "manifest.json"
+SHIPPED_NAME = "edge-voice-1"
 MAX_FILE_BYTES = 64 * 2**20
 """No model for this class of hardware is larger; a larger file is not read."""
 
@@ -119,7 +120,7 @@ class ModelPackage(NamedTuple):
 
         Raises ``ModelError`` when anything is missing, malformed or altered.
         """
-        directory = path or _shipped_package()
+        directory = path or shipped_package()
         try:
             raw = _read_file(directory, MANIFEST_NAME)
             manifest = msgspec.json.decode(raw, type=Manifest)
@@ -142,15 +143,11 @@ class ModelPackage(NamedTuple):
         return bytes.fromhex(self.manifest.model.sha256)
 
 
-def _shipped_package() -> Path:
-    """The one package in edge_unlock/models (installed) or models (a checkout)."""
+def shipped_package() -> Path:
+    """Directory of the package that ships: in edge_unlock/models, or in models of a checkout."""
     here = Path(__file__).parent
-    directories = [here / "models", here.parent / "models"]
-    for directory in directories:
-        found = sorted(directory.glob(f"*/{MANIFEST_NAME}"))
-        if found:
-            return found[0].parent
-    raise ModelError("no model package is installed", "Install edge-unlock again.")
+    installed = here / "models" / SHIPPED_NAME
+    return installed if installed.is_dir() else here.parent / "models" / SHIPPED_NAME
 
 
 def _read_file(directory: Path, name: str) -> bytes:

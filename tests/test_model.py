@@ -9,14 +9,12 @@ import pytest
 
 from edge_unlock.encoder import Encoder
 from edge_unlock.errors import ModelError
-from edge_unlock.model import ModelPackage
-
-SHIPPED = next((Path(__file__).parents[1] / "models").glob("*/manifest.json")).parent
+from edge_unlock.model import ModelPackage, shipped_package
 
 
 @pytest.fixture
 def copy(tmp_path):
-    return Path(shutil.copytree(SHIPPED, tmp_path / "package"))
+    return Path(shutil.copytree(shipped_package(), tmp_path / "package"))
 
 
 def edit(directory, change):

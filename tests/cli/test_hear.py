@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_unlock.model import MANIFEST_NAME
+from edge_unlock.model import MANIFEST_NAME, shipped_package
 from edge_unlock.policy import FREE_FAILURES
 from tests.cli.conftest import assert_error
-from tests.test_model import SHIPPED
 
 
 def test_verify_accepts_the_enrolled_voice_and_rejects_another(enrolled, people):
@@ -184,7 +183,7 @@ def test_an_unknown_user_is_told(enrolled, people):
 
 
 def test_a_template_of_another_model_asks_to_re_enroll(enrolled, people, tmp_path, package):
-    other = shutil.copytree(SHIPPED, tmp_path / "other")
+    other = shutil.copytree(shipped_package(), tmp_path / "other")
     manifest = json.loads((other / MANIFEST_NAME).read_text())
     manifest["features"]["low_hz"] += 1
     (other / MANIFEST_NAME).write_text(json.dumps(manifest))
