@@ -24,8 +24,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Ed25519 public key (PEM): only packages signed with its private half are loaded."""
     keyfile: Path = msgspec.field(default_factory=lambda: user_config_path(APP_NAME) / "vault.key")
     """The key of a vault with a key file; kept beside the vault it would protect nothing."""
-    operating_point: str | None = None
-    """Name of the false-accept rate to decide at (see `doctor`); the model's default without."""
     action_timeout_s: PositiveSeconds = 30.0
     """How long an unlock command may run."""
 

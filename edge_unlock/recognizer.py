@@ -1,12 +1,13 @@
 """Who is speaking: scores what was said against templates and decides."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
 from edge_unlock.encoder import Encoder
+from edge_unlock.features import Float32
 from edge_unlock.quality import Fault, speech_seconds
 from edge_unlock.scoring import Scorer, accepts
 from edge_unlock.segment import Segment
@@ -41,7 +42,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recognizer:
-    """Compares voices with the templates of one or more persons."""
+    """Compares voices with the templates of one or more persons.
+
+    ``operating_point`` decides for all of them, if it is given; else each person's own does,
+    else the model's default.
+    """
 
     def __init__(
         self,
@@ -52,10 +57,15 @@ class Recognizer:
     ) -> None:
         self._encoder = encoder
         self._scorer = scorer
-        self._templates = {
-            template.user: scorer.template(template.embeddings) for template in templates
+        self._candidates = {
+            template.user: _Candidate(
+                scorer.template(template.embeddings),
+                scorer.threshold(
+                    operating_point or template.operating_point, candidates=len(templates)
+                ),
+            )
+            for template in templates
         }
-        self._threshold = scorer.threshold(operating_point, candidates=len(templates))
 
     def decide(self, segments: Sequence[Segment], claimed: str | None = None) -> Decision:
         """Accept the best-scoring person if the score is enough, reject otherwise.
@@ -67,20 +77,35 @@ class Recognizer:
         seconds = round(speech_seconds(segments), 2)
         if embedding is None:
             return Decision.retry(Fault.TOO_SHORT, seconds)
-        candidates = self._templates if claimed is None else {claimed: self._templates[claimed]}
-        scores = {
-            user: self._scorer.score(template, embedding) for user, template in candidates.items()
-        }
-        if not scores:
+        candidates = self._candidates
+        if claimed is not None:
+            candidates = {claimed: candidates[claimed]}
+        if not candidates:
             return Decision(decision="rejected", seconds=seconds, reason="nobody is enrolled")
-        best = max(scores, key=lambda user: np.nan_to_num(scores[user], nan=-np.inf))
-        accepted = accepts(scores[best], self._threshold)
+        scores = {
+            user: self._scorer.score(candidate.template, embedding)
+            for user, candidate in candidates.items()
+        }
+        # who lies furthest above his own threshold; a NaN lies below all
+        best = max(
+            scores,
+            key=lambda user: np.nan_to_num(scores[user] - candidates[user].threshold, nan=-np.inf),
+        )
+        score, threshold = scores[best], candidates[best].threshold
+        accepted = accepts(score, threshold)
         return Decision(
             decision="accepted" if accepted else "rejected",
             user=best if accepted else claimed,
-            score=round(scores[best], 4),
-            llr=self._scorer.llr(scores[best]),
-            threshold=round(self._threshold, 4),
+            score=round(score, 4),
+            llr=self._scorer.llr(score),
+            threshold=round(threshold, 4),
             seconds=seconds,
             reason=None if accepted else "voice does not match",
         )
+
+
+class _Candidate(NamedTuple):
+    """A person's template (D,), and the score that is enough."""
+
+    template: Float32
+    threshold: float

@@ -29,6 +29,11 @@ DEFAULT_UTTERANCES = 5
 )
 @click.option("--replace", is_flag=True, help="Replace the template of a person who is enrolled.")
 @click.option("--add", is_flag=True, help="Add to the template of a person who is enrolled.")
+@click.option(
+    "--operating-point",
+    metavar="NAME",
+    help="Decide about this person at a false-accept rate of the model, by its name.",
+)
 @click.option("--consent", is_flag=True, help="The person has agreed (for scripts).")
 @click.pass_obj
 def enroll(
@@ -40,6 +45,7 @@ def enroll(
     utterances: int,
     replace: bool,
     add: bool,
+    operating_point: str | None,
     consent: bool,
 ) -> None:
     """Enroll NAME: read aloud what is shown, or give recordings with --input.
@@ -49,7 +55,10 @@ def enroll(
     """
     if replace and add:
         raise click.UsageError("--replace and --add exclude each other")
+    if add and operating_point:
+        raise click.UsageError("--add keeps the operating point of the enrollment")
     name = validate_user_name(name)
+    session.scorer.threshold(operating_point)  # an unknown name is refused before anybody speaks
     existing = _existing(session, name, replace=replace, add=add)
     if not (consent or add):
         click.confirm(f"Does {name} agree to: {PURPOSE}?", abort=True, err=True)
@@ -67,7 +76,14 @@ def enroll(
     if add:
         session.vault.add(name, embeddings, session.identity)
     else:
-        session.vault.enroll(name, embeddings, session.identity, agreed, replace=replace)
+        session.vault.enroll(
+            name,
+            embeddings,
+            session.identity,
+            agreed,
+            replace=replace,
+            operating_point=operating_point,
+        )
     if as_json:
         print_json({"enrolled": name, "utterances": enrollment.accepted})
     else:

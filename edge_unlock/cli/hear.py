@@ -17,7 +17,9 @@ from edge_unlock.recognizer import Decision, Recognizer
 EXIT_CODES = {"accepted": 0, "rejected": 3, "retry": 4, "locked out": 5}
 
 operating_point_option = click.option(
-    "--operating-point", metavar="NAME", help="False-accept rate to decide at, by its name."
+    "--operating-point",
+    metavar="NAME",
+    help="False-accept rate to decide at, by its name.  [default: the person's, else the model's]",
 )
 
 
@@ -187,7 +189,7 @@ def _gatekeeper(session: Session, name: str | None, operating_point: str | None)
         session.encoder,
         session.scorer,
         templates,
-        operating_point or session.settings.operating_point,
+        operating_point,
     )
     return Gatekeeper(vault, recognizer, name)
 

@@ -43,6 +43,7 @@ def list_(session: Session, as_json: bool) -> None:
                     "created": entry.created,
                     "updated": entry.updated,
                     "consent": {"when": entry.consent.when, "purpose": entry.consent.purpose},
+                    "operating_point": entry.operating_point,
                     "stale": stale,
                 }
             )

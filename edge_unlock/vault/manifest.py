@@ -89,6 +89,7 @@ def entry_to_json(entry: UserEntry) -> dict[str, Any]:
         "feature_sha256": identity.feature_sha256.hex(),
         "embedding_size": identity.embedding_size,
         "dtype": identity.dtype,
+        "operating_point": entry.operating_point,
     }
 
 
@@ -106,6 +107,7 @@ def entry_from_json(fields: Mapping[str, Any]) -> UserEntry:
             fields["embedding_size"],
             fields["dtype"],
         ),
+        operating_point=fields["operating_point"],
     )
 
 

@@ -77,6 +77,8 @@ class UserEntry:
     consent: Consent
     identity: ModelIdentity
     """What made the template: it is stale when this is not the running model's."""
+    operating_point: str | None = None
+    """How strictly to decide about this person: a name in the model's manifest, or its default."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Template:
     """When first enrolled, ISO 8601 in UTC."""
     generation: int
     """The vault's generation that wrote it: it grows with every change of the template."""
+    operating_point: str | None
+    """As in ``UserEntry``."""
 
 
 def utc_now() -> str:

@@ -122,8 +122,11 @@ class Vault:
         consent: Consent,
         *,
         replace: bool = False,
+        operating_point: str | None = None,
     ) -> None:
         """Store (n, D) float32 ``embeddings`` of L2 norm 1 as the template of ``name``.
+
+        ``operating_point`` names how strictly to decide about this person.
 
         Raises UserExistsError unless ``replace``; VaultError for unusable embeddings.
         """
@@ -137,7 +140,7 @@ class Vault:
                 )
             now = utc_now()
             created = present.entry.created if present else now
-            entry = UserEntry(name, created, now, len(rows), consent, identity)
+            entry = UserEntry(name, created, now, len(rows), consent, identity, operating_point)
             self._store.commit(self._store.put(snapshot.following(), entry, rows))
 
     def add(self, name: str, embeddings: ArrayLike, identity: ModelIdentity) -> None:
@@ -247,7 +250,7 @@ class Vault:
         rows = self._store.get(snapshot, name, identity)
         rows.flags.writeable = False
         row = row_of(snapshot, name)
-        return Template(name, rows, row.entry.created, row.generation)
+        return Template(name, rows, row.entry.created, row.generation, row.entry.operating_point)
 
     def _members(self, snapshot: Snapshot, without: str | None = None) -> list[Member]:
         entries = [row.entry for row in snapshot.manifest.rows.values()]

@@ -56,6 +56,20 @@ def test_another_speaker_among_the_utterances_is_left_out(initialized, people):
     assert "3 utterances" in result.stdout
 
 
+def test_a_person_may_have_an_operating_point_of_their_own(initialized, people, package):
+    points = sorted(package.manifest.operating_points, key=lambda point: point.threshold)
+    for point in points:
+        options = ("--replace", "--operating-point", point.name)
+        assert initialized.enroll("alice", people["alice"][:3], *options).exit_code == 0
+        assert json.loads(initialized.run("list", "--json").stdout)["operating_point"] == point.name
+        result = initialized.run("verify", "alice", "--json", "--input", people["alice"][4])
+        assert json.loads(result.stdout)["threshold"] == pytest.approx(point.threshold, abs=1e-4)
+    before = initialized.state()
+    unknown = initialized.enroll("alice", people["alice"], "--replace", "--operating-point", "x")
+    assert_error(unknown, 1, "operating point")
+    assert initialized.state() == before
+
+
 @pytest.fixture
 def poor(tmp_path, people):
     """One good recording spoiled in each way."""
