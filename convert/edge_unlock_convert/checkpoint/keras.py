@@ -1,0 +1,168 @@
+"""Keras models: ``.keras`` archives, HDF5 files and SavedModels.
+
+The model is never loaded. Its layers are read from the JSON that describes them, its numbers
+from the arrays beside it, so that nothing in the file can run: no Lambda, no custom object,
+no graph.
+"""
+
+import io
+import json
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from edge_unlock.features import Float32
+from edge_unlock_convert.checkpoint.keras_graph import Arrays, Layer, build, parse
+from edge_unlock_convert.checkpoint.options import Options
+from edge_unlock_convert.errors import CheckpointError
+from edge_unlock_convert.network import Network
+
+WEIGHTS_NAME, CONFIG_NAME = "model.weights.h5", "config.json"
+MAX_ARRAY_BYTES = 2**28
+"""Of one unpacked array; compressed data sets may claim any size."""
+RESAVE = "Save the whole model again: model.save('encoder.keras')."
+
+
+def read_archive(path: Path, options: Options) -> Network:
+    """Read a ``.keras`` file of Keras 2.15 or 3. Raises ``CheckpointError``."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read(CONFIG_NAME))
+            weights = archive.read(WEIGHTS_NAME)
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", RESAVE) from error
+    layers = parse(config)
+    groups = _archive_groups(layers)
+    with _open(io.BytesIO(weights), path) as file:
+        for layer in layers:
+            _fill(layer, _numbered(file, f"layers/{groups[layer.name]}"))
+    return build(layers, options)
+
+
+def read_hdf5(path: Path, options: Options) -> Network:
+    """Read an ``.h5`` file. Raises ``CheckpointError``, also for one with weights alone."""
+    with _open(path, path) as file:
+        described = file.attrs.get("model_config")
+        if described is None:
+            raise CheckpointError(f"{path} holds weights without the model's layers", RESAVE)
+        layers = parse(json.loads(described))
+        for layer in layers:
+            group = file.get(f"model_weights/{layer.name}")
+            names = [] if group is None else group.attrs.get("weight_names", [])
+            _fill(layer, {_role(str(name)): _array(group, str(name)) for name in names})
+    return build(layers, options)
+
+
+def read_saved_model(path: Path, options: Options) -> Network:
+    """Read the directory that Keras 2 writes. Raises ``CheckpointError``."""
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+    from keras.protobuf import saved_metadata_pb2
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    metadata = saved_metadata_pb2.SavedMetadata()
+    objects = trackable_object_graph_pb2.TrackableObjectGraph()
+    try:
+        metadata.ParseFromString((path / "keras_metadata.pb").read_bytes())
+        root = next(node for node in metadata.nodes if node.node_path == "root")
+        layers = parse(json.loads(root.metadata))
+        reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
+        objects.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+        for number, layer in enumerate(layer for layer in layers if layer.has_weights):
+            keys = _checkpoint_keys(objects, f"layer_with_weights-{number}")
+            _fill(layer, {role: reader.get_tensor(key) for role, key in keys.items()})
+    except (OSError, StopIteration, DecodeError, ValueError, tf.errors.OpError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f"{path} is a SavedModel without Keras's description of its layers, or damaged",
+            RESAVE,
+        ) from error
+    return build(layers, options)
+
+
+def _checkpoint_keys(objects: Any, layer: str) -> dict[str, str]:
+    """Where the arrays of a layer are stored, by role: found along the saved object graph."""
+
+    def child(node: Any, name: str) -> Any:
+        ids = [one.node_id for one in node.children if one.local_name == name]
+        return objects.nodes[ids[0]] if ids else None
+
+    holder = child(objects.nodes[0], layer)
+    if holder is None:
+        return {}
+    # an LSTM keeps them in its cell, TimeDistributed in the layer that it wraps
+    holder = child(holder, "cell") or child(holder, "layer") or holder
+    found = {role: child(holder, role) for role in ("kernel", "recurrent_kernel", "bias")}
+    return {
+        role: node.attributes[0].checkpoint_key
+        for role, node in found.items()
+        if node is not None and node.attributes
+    }
+
+
+def _open(source: Path | io.BytesIO, path: Path) -> Any:
+    try:
+        return h5py.File(source, "r")
+    except OSError as error:
+        raise CheckpointError(f"{path} is damaged: {error}", RESAVE) from error
+
+
+def _archive_groups(layers: list[Layer]) -> dict[str, str]:
+    """Keras names a layer's group after its class, numbered: ``lstm``, ``lstm_1``."""
+    counts = Counter[str]()
+    groups = {}
+    for layer in layers:
+        number = counts[layer.group]
+        groups[layer.name] = f"{layer.group}_{number}" if number else layer.group
+        counts[layer.group] += 1
+    return groups
+
+
+def _numbered(file: Any, group: str) -> Arrays:
+    """The arrays of a layer of an archive, which have numbers for names, in Keras's order."""
+    roles: tuple[str, ...] = ("kernel", "recurrent_kernel", "bias")
+    if f"{group}/cell/vars" in file:
+        place = f"{group}/cell/vars"
+    else:
+        roles = ("kernel", "bias")
+        place = f"{group}/layer/vars" if f"{group}/layer/vars" in file else f"{group}/vars"
+    found = file.get(place)
+    names = [] if found is None else sorted(found)
+    if len(names) > len(roles):
+        raise CheckpointError(f"{group} holds {len(names)} arrays, which is too many", RESAVE)
+    return {role: _array(found, name) for role, name in zip(roles, names, strict=False)}
+
+
+def _array(group: Any, name: str) -> Float32:
+    """One array that lies in the file itself and has a sane size."""
+    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+        raise CheckpointError("the file links to another file", RESAVE)
+    found = group.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise CheckpointError(f"the file has no array {name!r}", RESAVE)
+    if found.is_virtual or found.external:
+        raise CheckpointError("an array lies in another file", RESAVE)
+    if found.nbytes > MAX_ARRAY_BYTES:
+        raise CheckpointError(
+            f"the array {name!r} claims {found.nbytes:,} bytes", "This is no edge model."
+        )
+    values: Float32 = np.asarray(found[()], np.float32)
+    return values
+
+
+def _role(name: str) -> str:
+    return name.removesuffix(":0").rpartition("/")[2]
+
+
+def _fill(layer: Layer, arrays: Arrays) -> None:
+    if layer.has_weights != bool(arrays):
+        raise CheckpointError(
+            f"the layer {layer.name!r} has {'no' if layer.has_weights else 'unexpected'} weights",
+            RESAVE,
+        )
+    layer.arrays.update(arrays)
