@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_unlock.errors import ModelError
 from edge_unlock.features import FeatureSpec, Float32, Normalization, Positive
+from edge_unlock.signature import check_signature, read_public_key
 
 MANIFEST_NAME = "manifest.json"
 SHIPPED_NAME = "edge-voice-1"
@@ -115,14 +116,18 @@ class ModelPackage(NamedTuple):
     cohort: Float32 | None
 
     @classmethod
-    def load(cls, path: Path | None = None) -> "ModelPackage":
+    def load(cls, path: Path | None = None, trusted_key: Path | None = None) -> "ModelPackage":
         """Read the package at ``path``, or the one that ships with edge-unlock.
 
-        Raises ``ModelError`` when anything is missing, malformed or altered.
+        With ``trusted_key``, a PEM file with an Ed25519 public key, a package is accepted only
+        if that key signed its manifest. Raises ``ModelError`` when anything is missing,
+        malformed or altered, or the signature is not as it should be.
         """
         directory = path or shipped_package()
+        raw = _read_file(directory, MANIFEST_NAME)
+        if trusted_key is not None:
+            check_signature(directory, raw, read_public_key(trusted_key))
         try:
-            raw = _read_file(directory, MANIFEST_NAME)
             manifest = msgspec.json.decode(raw, type=Manifest)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ModelError(

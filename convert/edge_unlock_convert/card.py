@@ -96,8 +96,8 @@ def _quantization(comparison: Comparison, extra: Extra) -> str:
     where = "the speech that it was calibrated on" if extra.same_speech else "other speech"
     how = (
         f"Scheme {extra.scheme}, input range {extra.range}, calibrated on "
-        f"{extra.calibration_utterances} utterances; compared on {where}. Trials are all pairs "
-        "of single utterances; intervals are of 95%, by drawing speakers."
+        f"{extra.calibration_utterances} utterances; compared on {where}. Templates "
+        "are of three utterances; intervals are of 95%, by drawing speakers."
     )
     return f"{how}\n\n{_table(('figure', 'value'), quantization_rows(comparison))}"
 

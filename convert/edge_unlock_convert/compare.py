@@ -11,12 +11,16 @@ from edge_unlock_convert import metrics, network, quantized
 from edge_unlock_convert.errors import QualityError, SpeechError
 from edge_unlock_convert.metrics import Trials
 from edge_unlock_convert.network import Network, Pooling
+from edge_unlock_convert.trials import score_trials
 
 Progress = Callable[[int], None]
 """Is told how many utterances were done since it was last told."""
 
 SQNR_UTTERANCES = 20
-MAX_NONTARGET_TRIALS = 50_000
+ENROLLED_UTTERANCES = 3
+"""Make a template, as on the device."""
+TRIAL_DRAWS = 2
+"""How often other utterances are enrolled."""
 
 
 class Embedded(NamedTuple):
@@ -31,7 +35,7 @@ class Embedded(NamedTuple):
 
 
 class PairedTrials(NamedTuple):
-    """The same pairs of utterances, scored with the embeddings of either network."""
+    """The same trials, scored with the embeddings of either network."""
 
     original: Trials
     quantized: Trials
@@ -172,26 +176,17 @@ def _layer_outputs(
 
 
 def _trials(embedded: Embedded, speakers: Sequence[str | None]) -> PairedTrials | None:
-    """Every pair of utterances of named speakers; of the non-targets at most so many."""
-    named = np.array([index for index, speaker in enumerate(speakers) if speaker is not None])
-    if not len(named):
+    """The same trials for both; None where no speaker is named or has utterances enough."""
+    named = np.array([index for index, speaker in enumerate(speakers) if speaker is not None], int)
+    names = np.array([speakers[index] for index in named], np.str_)
+    try:
+        original, quantized = (
+            score_trials(embeddings[named], names, enroll=ENROLLED_UTTERANCES, draws=TRIAL_DRAWS)
+            for embeddings in (embedded.original, embedded.quantized)
+        )
+    except ValueError:
         return None
-    names = np.array([speakers[index] for index in named])
-    first, second = np.triu_indices(len(named), 1)
-    same = names[first] == names[second]
-    if not same.any() or same.all():
-        return None
-    others = np.flatnonzero(~same)
-    if len(others) > MAX_NONTARGET_TRIALS:
-        others = np.random.default_rng(0).choice(others, MAX_NONTARGET_TRIALS, replace=False)
-    chosen = np.concatenate((np.flatnonzero(same), others))
-    first, second = first[chosen], second[chosen]
-
-    def scored(embeddings: Float32) -> Trials:
-        rows = embeddings[named].astype(np.float64)
-        return Trials(np.sum(rows[first] * rows[second], axis=1), names[first], names[second])
-
-    return PairedTrials(scored(embedded.original), scored(embedded.quantized))
+    return PairedTrials(original, quantized)
 
 
 def _error_rates(trials: PairedTrials) -> ErrorRates:

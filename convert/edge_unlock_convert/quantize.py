@@ -37,8 +37,8 @@ MODEL_NAME = "model.tflite"
 FALSE_ACCEPT_RATES = {"convenient": 0.01, "balanced": 0.003, "strict": 0.001}
 DEFAULT_OPERATING_POINT = "balanced"
 
-TARGET_UTTERANCES = 4
-"""Of one speaker are compared before those of further ones: target trials need two or more."""
+TARGET_UTTERANCES = 5
+"""Of one speaker are compared before those of further ones: three are enrolled."""
 
 Stage = Callable[[str, int | None], AbstractContextManager[compare.Progress]]
 """Opens a stage of the work of so many units (None: unknown); gives what to tell progress to."""
@@ -221,7 +221,6 @@ def quantize(job: Job, stage: Stage) -> Result:
         MODEL_NAME: model,
         MANIFEST_NAME: manifest.to_json(),
         "MODEL_CARD.md": card.render(manifest, flatbuffer.read(model), comparison, extra).encode(),
-        "comparison.json": comparison.to_json(),
     }
     return Result(files, manifest, comparison)
 

@@ -45,23 +45,23 @@ def read_here(path: Path, options: Options) -> Network:
     """As ``read``, in this process."""
     if path.is_dir():
         if (path / "saved_model.pb").exists():
-            from edge_unlock_convert.checkpoint import keras
+            from edge_unlock_convert.checkpoint import keras_model
 
-            return keras.read_saved_model(path, options)
+            return keras_model.read_saved_model(path, options)
         path = path / PROJECT_CHECKPOINT_NAME
     magic = _magic(path)
     if path.suffix == ".onnx":
-        from edge_unlock_convert.checkpoint import onnx
+        from edge_unlock_convert.checkpoint import onnx_model
 
-        return onnx.read(path, options)
+        return onnx_model.read(path, options)
     if magic.startswith(HDF5_MAGIC):
-        from edge_unlock_convert.checkpoint import keras
+        from edge_unlock_convert.checkpoint import keras_model
 
-        return keras.read_hdf5(path, options)
+        return keras_model.read_hdf5(path, options)
     if magic.startswith(ZIP_MAGIC) and "config.json" in _members(path):
-        from edge_unlock_convert.checkpoint import keras
+        from edge_unlock_convert.checkpoint import keras_model
 
-        return keras.read_archive(path, options)
+        return keras_model.read_archive(path, options)
     if path.suffix in (".pt", ".pth", ".ckpt", ".bin"):
         from edge_unlock_convert.checkpoint import pytorch
 

@@ -1,0 +1,95 @@
+"""``compare``: what quantization did to a checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_unlock_convert.commands.quantize import PATH, checkpoint_options
+from edge_unlock_convert.terminal import show, stage
+
+
+@click.command()
+@click.argument("checkpoint", type=PATH)
+@click.argument("package", type=PATH)
+@click.option("--speech", type=PATH, required=True, help="A folder of recordings or a manifest.")
+@click.option("--split", help="Split of a manifest to compare on.")
+@click.option(
+    "--utterances", type=click.IntRange(2), default=500, show_default=True, help="At most so many."
+)
+@click.option("--json", "json_path", type=PATH, help="Write the figures to this file (-: stdout).")
+@click.option("--png", "png_path", type=PATH, help="Write a picture of scores and DET curves.")
+@click.option("--lstm", multiple=True, help="As for quantize.")
+@click.option("--embedding", multiple=True, help="As for quantize.")
+@click.option("--attention", help="As for quantize.")
+@click.option(
+    "--embedding-activation",
+    type=click.Choice(("linear", "relu")),
+    default="linear",
+    help="As for quantize.",
+)
+@click.option("--drop", multiple=True, help="As for quantize.")
+def compare(**options: Any) -> None:
+    """Compare the float CHECKPOINT with the PACKAGE that was made of it, on speech.
+
+    Shows the cosine of the embeddings, each layer's signal-to-quantization-noise ratio, and,
+    where speakers are named, the EER of both and how many decisions change.
+    """
+    from edge_unlock.model import ModelPackage
+    from edge_unlock_convert import checkpoint as checkpoints
+    from edge_unlock_convert.card import quantization_rows
+    from edge_unlock_convert.errors import ConversionError
+    from edge_unlock_convert.front_end import FrontEnd
+    from edge_unlock_convert.quantize import (
+        TARGET_UTTERANCES,
+        Encoding,
+        check_fit,
+        compare_on_speech,
+    )
+    from edge_unlock_convert.speech import Source, Speech
+
+    package = ModelPackage.load(options["package"])
+    manifest = package.manifest
+    front_end = FrontEnd(
+        features=manifest.features,
+        normalization=manifest.normalization,
+        encoder=manifest.encoder,
+    )
+    with stage("reading the checkpoint", None):
+        network = checkpoints.read(
+            options["checkpoint"], checkpoint_options(options, manifest.encoder.pooling)
+        )
+    check_fit(network, front_end)
+    source = Source(options["speech"], options["split"])
+    result, trials = compare_on_speech(
+        Encoding(network, package.model, front_end),
+        Speech(source, options["utterances"], together=TARGET_UTTERANCES),
+        stage,
+    )
+    if options["png_path"]:
+        from edge_unlock_convert import plot
+
+        if trials is None or result.error_rates is None:
+            raise ConversionError(
+                "there are no trials to draw",
+                "Give speech in one folder a speaker, with four recordings or more of each.",
+            )
+        _write(options["png_path"], plot.draw(trials, result.error_rates.threshold))
+    if options["json_path"] == Path("-"):
+        click.echo(result.to_json(), nl=False)
+        return
+    if options["json_path"]:
+        _write(options["json_path"], result.to_json())
+    show(quantization_rows(result), f"{options['checkpoint']} and {options['package']}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    from edge_unlock_convert.errors import ConversionError
+
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise ConversionError(
+            f"cannot write {path}: {error.strerror}", "Make room, or choose another path."
+        ) from error

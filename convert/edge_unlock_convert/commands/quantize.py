@@ -1,0 +1,167 @@
+"""``quantize``: a checkpoint to a package."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_unlock_convert.terminal import show, stage
+
+if TYPE_CHECKING:
+    from edge_unlock_convert.checkpoint import Options
+    from edge_unlock_convert.network import Pooling
+    from edge_unlock_convert.quantize import FrontEndAnswers
+
+PATH = click.Path(path_type=Path)
+SCHEMES = ("int8", "int16x8", "dynamic", "float32")
+RANGES = ("minmax", "percentile", "mse")
+POOLINGS = ("attention", "mean", "last")
+
+
+@click.command()
+@click.argument("checkpoint", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Directory of the package to write.")
+@click.option("--speech", type=PATH, required=True, help="Calibration speech: a folder or table.")
+@click.option("--test-speech", type=PATH, help="Speech to compare on [default: --speech].")
+@click.option("--split", help="Split of a manifest to calibrate on.")
+@click.option("--test-split", help="Split of a manifest to compare on.")
+@click.option("--front-end", type=PATH, help="front_end.json [default: beside the checkpoint].")
+@click.option("--scheme", type=click.Choice(SCHEMES), default="int8", show_default=True)
+@click.option("--range", "method", type=click.Choice(RANGES), default="minmax", show_default=True)
+@click.option(
+    "--utterances",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Calibration utterances used.",
+)
+@click.option("--test-utterances", type=click.IntRange(2), default=500, show_default=True)
+@click.option(
+    "--min-cosine",
+    type=click.FloatRange(-1, 1),
+    default=0.99,
+    show_default=True,
+    help="Least 1st percentile of the cosine between float and quantized embeddings.",
+)
+@click.option(
+    "--max-eer-delta",
+    type=click.FloatRange(0),
+    default=0.5,
+    show_default=True,
+    help="Most rise of the EER, in percentage points.",
+)
+@click.option("--name", help="Name in the manifest [default: that of the directory].")
+@click.option("--model-version", default="1", show_default=True, help="Version in the manifest.")
+@click.option("--training", type=PATH, help="JSON object for the manifest: data and licences.")
+@click.option("--force", is_flag=True, help="Replace a package that exists.")
+@click.option(
+    "--coefficients",
+    type=click.IntRange(1),
+    default=40,
+    show_default=True,
+    help="MFCCs a frame, for a checkpoint without front_end.json.",
+)
+@click.option("--frames-stacked", type=click.IntRange(1), help="Frames a step, likewise.")
+@click.option("--pooling", type=click.Choice(POOLINGS), help="Steps to embedding, likewise.")
+@click.option(
+    "--prior-frames",
+    type=float,
+    default=100.0,
+    show_default=True,
+    help="Weight of the training mean in the running mean, likewise.",
+)
+@click.option("--lstm", multiple=True, help="Name of an LSTM module, first to last.")
+@click.option("--embedding", multiple=True, help="Name of a dense layer to the embedding.")
+@click.option("--attention", help="Name of the dense layer that weighs the steps.")
+@click.option(
+    "--embedding-activation",
+    type=click.Choice(("linear", "relu")),
+    default="linear",
+    show_default=True,
+)
+@click.option("--drop", multiple=True, help="Name of a tensor to leave behind.")
+def quantize(**options: Any) -> None:
+    """Convert CHECKPOINT to a model package, and prove what that did to it.
+
+    CHECKPOINT is a directory of this project's training, a PyTorch state dict, a Keras model
+    (.keras, .h5, SavedModel) or an ONNX model. Nothing is written when more is lost than
+    --min-cosine and --max-eer-delta allow.
+    """
+    from edge_unlock_convert import compare
+    from edge_unlock_convert import quantize as conversion
+    from edge_unlock_convert.card import quantization_rows
+    from edge_unlock_convert.package import check_target, write_package
+    from edge_unlock_convert.speech import Source
+
+    out: Path = options["out"]
+    check_target(out, replace=options["force"])
+    front_end = conversion.find_front_end(options["checkpoint"], options["front_end"])
+    test_speech = options["test_speech"] or (options["test_split"] and options["speech"])
+    job = conversion.Job(
+        checkpoint=options["checkpoint"],
+        options=checkpoint_options(
+            options, front_end.encoder.pooling if front_end else options["pooling"]
+        ),
+        front_end=front_end or _answers(options),
+        speech=Source(options["speech"], options["split"]),
+        test_speech=Source(test_speech, options["test_split"]) if test_speech else None,
+        recipe=conversion.Recipe(
+            scheme=options["scheme"],
+            range=options["method"],
+            calibration_utterances=options["utterances"],
+            test_utterances=options["test_utterances"],
+            limits=compare.Limits(options["min_cosine"], options["max_eer_delta"] / 100),
+        ),
+        identity=conversion.Identity(
+            options["name"] or out.resolve().name,
+            options["model_version"],
+            _read_object(options["training"]),
+        ),
+    )
+    result = conversion.quantize(job, stage)
+    write_package(out, result.files, replace=options["force"])
+    show(quantization_rows(result.comparison), f"{out}: float to {options['scheme']}")
+
+
+def checkpoint_options(options: dict[str, Any], pooling: "Pooling | None") -> "Options":
+    """What was said of the checkpoint on the command line."""
+    from edge_unlock_convert.checkpoint import Options
+
+    return Options(
+        lstm=list(options["lstm"]),
+        embedding=list(options["embedding"]),
+        attention=options["attention"],
+        embedding_activation=options["embedding_activation"],
+        drop=list(options["drop"]),
+        pooling=pooling,
+    )
+
+
+def _answers(options: dict[str, Any]) -> "FrontEndAnswers":
+    from edge_unlock.features import FeatureSpec
+    from edge_unlock_convert.quantize import FrontEndAnswers
+
+    coefficients: int = options["coefficients"]
+    return FrontEndAnswers(
+        FeatureSpec(coefficients=coefficients, filters=max(coefficients, FeatureSpec().filters)),
+        options["frames_stacked"],
+        options["pooling"],
+        options["prior_frames"],
+    )
+
+
+def _read_object(path: Path | None) -> dict[str, Any]:
+    from edge_unlock_convert.errors import ConversionError
+
+    if path is None:
+        return {}
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(loaded, dict):
+            raise ValueError("it is no object")
+    except (OSError, ValueError) as error:
+        raise ConversionError(
+            f"cannot read {path} as a JSON object: {error}", 'Write {"data": ..., "licence": ...}.'
+        ) from error
+    return loaded

@@ -1,0 +1,33 @@
+"""What a person sees while a command works, and after."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+
+@contextmanager
+def stage(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a stage of the work on stderr, with a bar where its size is known.
+
+    Gives the function that is told how much more was done. Nothing is shown where stderr is
+    no terminal.
+    """
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def show(rows: list[tuple[str, str]], title: str) -> None:
+    """Print a table of two columns on stdout."""
+    table = Table("figure", "value", title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table, soft_wrap=not console.is_terminal)
