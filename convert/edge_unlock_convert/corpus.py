@@ -1,0 +1,133 @@
+"""Speech on disk: what there is, who speaks, and the samples.
+
+Speech is described either by a manifest (a TSV file with the columns ``path``, ``split``,
+``corpus``, ``speaker``, ``sex``, ``age``, ``seconds``; ``-`` where unknown, paths relative to
+the manifest, speaker ``unknown`` for unlabelled voices) or by folders ``speaker/*.wav``.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from edge_unlock.errors import AudioError, ConfigError
+
+SUFFIXES = (".wav", ".flac", ".opus", ".ogg")
+COLUMNS = ("path", "split", "corpus", "speaker")
+UNKNOWN = "unknown"
+
+
+class Utterance(NamedTuple):
+    """One recording. ``speaker`` is unique over all corpora: ``corpus/speaker``."""
+
+    path: Path
+    split: str
+    corpus: str
+    speaker: str
+    sex: str = "-"
+    age: str = "-"
+
+    def samples(self, sample_rate_hz: int) -> NDArray[np.float32]:
+        """The recording as float32 (n,), mono, in [-1, 1]; ``AudioError`` if unreadable."""
+        try:
+            samples, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
+        except (OSError, soundfile.SoundFileError) as error:
+            raise AudioError(
+                f"cannot read {self.path}: {error}", "Remove it or repair it."
+            ) from error
+        mono: NDArray[np.float32] = samples.mean(axis=1)
+        if rate != sample_rate_hz:
+            mono = soxr.resample(mono, rate, sample_rate_hz)
+        return mono
+
+
+def read_corpus(source: Path, split: str | None = None) -> list[Utterance]:
+    """The utterances of a manifest file or of a directory of speaker folders, in order.
+
+    ``split`` keeps those of one split; folders are all of the split ``train``. Each unlabelled
+    recording counts as a speaker of its own. Raises ``ConfigError`` when nothing is found.
+    """
+    found = _folders(source) if source.is_dir() else _manifest(source)
+    utterances = [one for one in found if split is None or one.split == split]
+    if not utterances:
+        raise ConfigError(
+            f"{source} names no speech" + (f" of the split {split}" if split else ""),
+            "Give a manifest.tsv, or a directory that holds one folder a speaker.",
+        )
+    return utterances
+
+
+def _folders(root: Path) -> Iterator[Utterance]:
+    for path in sorted(root.glob("*/*")):
+        if path.suffix.lower() in SUFFIXES:
+            yield Utterance(path, "train", root.name, f"{root.name}/{path.parent.name}")
+
+
+def _manifest(path: Path) -> Iterator[Utterance]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file, delimiter="\t")
+            missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+            if missing:
+                raise ConfigError(
+                    f"{path} lacks the column {missing[0]}", "The first line names the columns."
+                )
+            for number, row in enumerate(rows):
+                speaker = row["speaker"] if row["speaker"] != UNKNOWN else f"u{number}"
+                yield Utterance(
+                    path.parent / row["path"],
+                    row["split"],
+                    row["corpus"],
+                    f"{row['corpus']}/{speaker}",
+                    row.get("sex") or "-",
+                    row.get("age") or "-",
+                )
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}", "Give a manifest.tsv.") from error
+
+
+class Piece(NamedTuple):
+    """Speech of one speaker: float32 samples (n,) in [-1, 1]."""
+
+    speaker: str
+    samples: NDArray[np.float32]
+
+
+def cut_pieces(
+    utterances: Iterable[Utterance],
+    sample_rate_hz: int,
+    *,
+    shortest_s: float = 1.0,
+    longest_s: float = 4.0,
+) -> Iterator[Piece]:
+    """Join a speaker's short words, and divide long recordings, to pieces of similar length.
+
+    Words are joined up to three quarters of ``longest_s``; a rest shorter than ``shortest_s``
+    is left out, unless it is all that there is of a speaker.
+    """
+    enough, longest = int(0.75 * longest_s * sample_rate_hz), int(longest_s * sample_rate_hz)
+    by_speaker: dict[str, list[Utterance]] = {}
+    for utterance in utterances:
+        by_speaker.setdefault(utterance.speaker, []).append(utterance)
+    for speaker, recordings in by_speaker.items():
+        waiting: list[NDArray[np.float32]] = []
+        given = 0
+        for utterance in recordings:
+            samples = utterance.samples(sample_rate_hz)
+            if len(samples) > longest:
+                parts = np.array_split(samples, -(-len(samples) // longest))
+                yield from (Piece(speaker, part) for part in parts)
+                given += len(parts)
+                continue
+            waiting.append(samples)
+            if sum(map(len, waiting)) >= enough:
+                yield Piece(speaker, np.concatenate(waiting))
+                waiting, given = [], given + 1
+        rest = np.concatenate(waiting) if waiting else np.zeros(0, np.float32)
+        if len(rest) >= shortest_s * sample_rate_hz or (not given and len(rest)):
+            yield Piece(speaker, rest)

@@ -1,0 +1,1 @@
+"""Training of the speaker encoder: needs the extra ``train`` (PyTorch)."""

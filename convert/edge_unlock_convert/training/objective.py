@@ -1,0 +1,37 @@
+"""What the student is punished for."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from edge_unlock_convert.training.recipe import Objective
+from edge_unlock_convert.training.sampler import Batch, Sampler
+
+
+class Objectives:
+    """Distance to the teacher, and confusion with other voices."""
+
+    def __init__(self, settings: Objective, sampler: Sampler) -> None:
+        self._settings = settings
+        self._prototypes = sampler.prototypes
+
+    def __call__(self, embeddings: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, D) of norm 1 to the two losses, each a mean over the batch.
+
+        The first is 1 - cosine to the target; the second the cross-entropy of the voice
+        among all voices, whose class vectors are not learned but are the teacher's.
+        """
+        settings = self._settings
+        own = self._prototypes[batch.voices]
+        blend = settings.speaker_blend
+        target = normalize((1 - blend) * batch.targets + blend * own, dim=1)
+        distill = 1 - (embeddings * target).sum(1).mean()
+        cosines = embeddings @ self._prototypes.T
+        rows = torch.arange(len(embeddings))
+        maybe_same = own @ self._prototypes.T > settings.same_voice
+        maybe_same[rows, batch.voices] = False
+        margin = torch.zeros_like(cosines)
+        margin[rows, batch.voices] = settings.margin
+        logits = (cosines - margin) / settings.temperature
+        contrast = cross_entropy(logits.masked_fill(maybe_same, -torch.inf), batch.voices)
+        return distill, contrast

@@ -1,0 +1,133 @@
+"""Every choice of a training, as one TOML file.
+
+Where the speech lies is no choice and is given on the command line instead, so that a
+recipe says the same on every machine.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from edge_unlock.errors import ConfigError
+from edge_unlock.features import FeatureSpec, Positive
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Common behaviour of the sections: immutable, and a mistyped key is an error."""
+
+
+class HeldOut(_Section, frozen=True):
+    """Speakers of the training speech that are kept for choices and calibration.
+
+    ``speakers`` names some (``corpus/speaker``); ``count`` draws further ones per corpus.
+    """
+
+    speakers: tuple[str, ...] = ()
+    count: dict[str, int] = {}
+
+
+class Sampling(_Section, frozen=True):
+    """What a batch is made of.
+
+    ``corpora`` are shares of the batch (others than those named are not used; none named:
+    in proportion to their speakers); within a corpus every speaker is as likely as another.
+    ``original`` is the share of unchanged voices where there are pseudo-speakers too. A batch
+    has one crop length out of ``crop_s`` and ``batch_s`` seconds of speech in all.
+    """
+
+    corpora: dict[str, PositiveFloat] = {}
+    original: Share = 0.4
+    crop_s: tuple[PositiveFloat, ...] = (1.0, 1.5, 2.0, 3.0)
+    batch_s: PositiveFloat = 128.0
+    max_pieces: Positive = 96
+
+
+class Augmentation(_Section, frozen=True):
+    """How likely each disturbance is, and how strong."""
+
+    gain_db: tuple[float, float] = (-25.0, 3.0)
+    room: Share = 0.35
+    rooms: Positive = 200
+    colour: Share = 0.6
+    colour_db: float = 6.0
+    low_pass: Share = 0.1
+    noise: Share = 0.5
+    noise_snr_db: tuple[float, float] = (0.0, 25.0)
+    babble: Share = 0.15
+    babble_snr_db: tuple[float, float] = (5.0, 20.0)
+    clipping: Share = 0.05
+    mu_law: Share = 0.05
+    band_mask: Share = 0.4
+    band_mask_filters: int = 6
+    time_mask: Share = 0.4
+    time_mask_steps: int = 6
+
+
+class Network(_Section, frozen=True):
+    """The size of the student."""
+
+    hidden: Positive = 256
+    layers: Positive = 2
+    frames_stacked: Positive = 4
+    dropout: Share = 0.15
+
+
+class Objective(_Section, frozen=True):
+    """What the student is to reach.
+
+    ``speaker_blend`` mixes the mean teacher embedding of the speaker into the target of each
+    piece. ``distill`` weighs the distance to that target; ``contrast`` the cross-entropy of
+    recognizing the speaker among the mean teacher embeddings of all speakers, at
+    ``temperature`` and with an additive cosine ``margin``. Speakers whose teacher embeddings
+    are closer than ``same_voice`` may be one person and are not told apart.
+    """
+
+    speaker_blend: Share = 0.5
+    distill: float = 2.0
+    contrast: float = 0.5
+    temperature: PositiveFloat = 0.06
+    margin: float = 0.1
+    same_voice: float = 0.6
+
+
+class Optimization(_Section, frozen=True):
+    """AdamW with linear warm-up and cosine decay; the final weights are a moving average."""
+
+    steps: Positive = 10_000
+    learning_rate: PositiveFloat = 2e-3
+    warmup_steps: int = 200
+    weight_decay: float = 0.02
+    gradient_limit: PositiveFloat = 3.0
+    average_decay: Share = 0.999
+
+
+class Recipe(_Section, frozen=True):
+    """A whole training."""
+
+    name: str
+    seed: int = 0
+    variants: int = 1
+    prior_frames: PositiveFloat = 50.0
+    features: FeatureSpec = FeatureSpec()
+    held_out: HeldOut = HeldOut()
+    sampling: Sampling = Sampling()
+    augmentation: Augmentation = Augmentation()
+    network: Network = Network()
+    objective: Objective = Objective()
+    optimization: Optimization = Optimization()
+
+    @classmethod
+    def load(cls, path: Path) -> "Recipe":
+        """Read a TOML file. Raises ``ConfigError`` when it cannot be read or is not a recipe."""
+        try:
+            return msgspec.toml.decode(path.read_bytes(), type=cls)
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}", "Name a recipe.") from error
+        except msgspec.MsgspecError as error:
+            raise ConfigError(
+                f"{path} is not a recipe: {error}", "See convert/TRAINING.md for its keys."
+            ) from error

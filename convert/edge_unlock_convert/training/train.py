@@ -1,0 +1,239 @@
+"""The training loop: a student that learns to hear voices as a teacher does.
+
+Each step draws its batch, its disturbances and its dropout from the seed and its own number,
+so that a training that was broken off and resumed ends in the very same weights.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edge_unlock.errors import ConfigError
+from edge_unlock.features import Normalization
+from edge_unlock.model import EncoderSpec
+from edge_unlock_convert.training.augment import Augmenter
+from edge_unlock_convert.training.front_end import FrontEnd
+from edge_unlock_convert.training.objective import Objectives
+from edge_unlock_convert.training.recipe import Recipe
+from edge_unlock_convert.training.sampler import Batch, Sampler
+from edge_unlock_convert.training.student import Student
+from edge_unlock_convert.training.voices import VoiceSet
+
+RESUME_NAME = "resume.pt"
+STATISTICS_BATCHES = 40
+
+
+class Progress(NamedTuple):
+    """How far a training is: step, mean losses since the last report, seconds since the start."""
+
+    step: int
+    distill: float
+    contrast: float
+    elapsed_s: float
+
+
+class _Prepared(NamedTuple):
+    """The input of one step: the seed of its dropout, its batch, and the disturbed features."""
+
+    seed: int
+    batch: Batch
+    features: Tensor
+
+
+class Training:
+    """A recipe that is being carried out.
+
+    ``voices`` are the recorded voices and their variants, held-out speakers already removed
+    by the sampler; ``noise`` is one long recording (n,) in [-1, 1]. Everything that decides
+    the result is in the recipe, these, and the number of threads.
+    """
+
+    def __init__(self, recipe: Recipe, voices: list[VoiceSet], noise: NDArray[np.float32]) -> None:
+        self.recipe = recipe
+        self.step = 0
+        self.sampler = Sampler(recipe, voices)
+        self._augmenter = Augmenter(
+            recipe.augmentation, noise, recipe.features.sample_rate_hz, recipe.seed
+        )
+        self._objectives = Objectives(recipe.objective, self.sampler)
+        self.front_end = FrontEnd(recipe.features, recipe.network.frames_stacked)
+        self.normalization = self._statistics()
+        self.front_end.normalization = self.normalization
+        torch.manual_seed(recipe.seed)
+        size, network = self.sampler.embedding_size, recipe.network
+        self.student = Student(
+            network.frames_stacked * recipe.features.coefficients,
+            network.hidden,
+            network.layers,
+            size,
+            network.dropout,
+        )
+        self._average = {name: value.clone() for name, value in self.student.state_dict().items()}
+        matrices = [p for p in self.student.parameters() if p.ndim > 1]
+        vectors = [p for p in self.student.parameters() if p.ndim == 1]
+        decay = recipe.optimization.weight_decay
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=recipe.optimization.learning_rate,
+        )
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._rate)
+
+    def run(
+        self,
+        until: int | None = None,
+        *,
+        report: Callable[[Progress], None] = lambda progress: None,
+        report_every: int = 50,
+    ) -> None:
+        """Train up to step ``until`` (the recipe's last one, by default)."""
+        last = min(until or self.recipe.optimization.steps, self.recipe.optimization.steps)
+        started, losses = time.monotonic(), []
+        self.student.train()
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(self._prepare, self.step)
+            while self.step < last:
+                prepared = coming.result()
+                coming = ahead.submit(self._prepare, self.step + 1)
+                losses.append(self._advance(prepared))
+                if self.step % report_every == 0 or self.step == last:
+                    distill, contrast = np.mean(losses, axis=0).tolist()
+                    report(Progress(self.step, distill, contrast, time.monotonic() - started))
+                    losses = []
+
+    def averaged_state(self) -> dict[str, Tensor]:
+        """The moving average of the weights: what is shipped."""
+        return {name: value.clone() for name, value in self._average.items()}
+
+    def sha256(self) -> str:
+        """Hash of the averaged weights."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self._average.items()):
+            digest.update(name.encode() + value.numpy().tobytes())
+        return digest.hexdigest()
+
+    def save(self, directory: Path) -> None:
+        """Write the checkpoint for the converter, and what is needed to resume."""
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(directory / "student.pt", self.averaged_state())
+        encoder = EncoderSpec(
+            frames_stacked=self.recipe.network.frames_stacked,
+            embedding_size=self.sampler.embedding_size,
+            pooling="attention",
+        )
+        front_end = {
+            "features": self.recipe.features,
+            "normalization": self.normalization,
+            "encoder": encoder,
+        }
+        json = msgspec.json.format(msgspec.json.encode(front_end), indent=2)
+        (directory / "front_end.json").write_bytes(json + b"\n")
+        (directory / "recipe.toml").write_bytes(msgspec.toml.encode(self.recipe))
+        _replace(
+            directory / RESUME_NAME,
+            {
+                "step": self.step,
+                "student": self.student.state_dict(),
+                "average": self._average,
+                "optimizer": self._optimizer.state_dict(),
+                "schedule": self._schedule.state_dict(),
+                "normalization": msgspec.to_builtins(self.normalization),
+            },
+        )
+
+    def resume(self, directory: Path) -> None:
+        """Continue what ``save`` wrote. Raises ``ConfigError`` if it is of another recipe."""
+        saved = msgspec.toml.decode((directory / "recipe.toml").read_bytes(), type=Recipe)
+        if saved != self.recipe:
+            raise ConfigError(
+                f"{directory} was made with another recipe",
+                "Resume with the recipe.toml that lies there, or choose another directory.",
+            )
+        state: dict[str, Any] = torch.load(directory / RESUME_NAME, weights_only=True)
+        self.step = state["step"]
+        self.student.load_state_dict(state["student"])
+        self._average = state["average"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self.normalization = msgspec.convert(state["normalization"], Normalization)
+        self.front_end.normalization = self.normalization
+
+    def start_from(self, directory: Path) -> None:
+        """Take the averaged weights and the normalization of a finished training."""
+        state = torch.load(directory / "student.pt", weights_only=True)
+        self.student.load_state_dict(state)
+        self._average = state
+        front_end = msgspec.json.decode((directory / "front_end.json").read_bytes())
+        self.normalization = msgspec.convert(front_end["normalization"], Normalization)
+        self.front_end.normalization = self.normalization
+
+    def _rate(self, step: int) -> float:
+        settings = self.recipe.optimization
+        warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+        return warm * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / settings.steps))))
+
+    def _prepare(self, step: int) -> "_Prepared":
+        """The input of a step: runs in a thread beside the network, and uses no shared state."""
+        generator = np.random.default_rng((self.recipe.seed, step))
+        seed = int(generator.integers(2**31))
+        batch = self.sampler.batch(generator)
+        heard = self._augmenter.samples(batch.samples, generator)
+        log_mel = self._augmenter.mask_bands(self.front_end.log_mel(heard), generator)
+        normalized = self.front_end.normalize(self.front_end.cepstrum(log_mel))
+        features = self._augmenter.mask_steps(self.front_end.stack(normalized), generator)
+        return _Prepared(seed, batch, features)
+
+    def _advance(self, prepared: "_Prepared") -> tuple[float, float]:
+        seed, batch, features = prepared
+        torch.manual_seed(seed)
+        embeddings = self.student(features, self.front_end.steps(batch.lengths))
+        distill, contrast = self._objectives(embeddings, batch)
+        weights = self.recipe.objective
+        loss = weights.distill * distill + weights.contrast * contrast
+        self._optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(
+            self.student.parameters(), self.recipe.optimization.gradient_limit
+        )
+        self._optimizer.step()
+        self._schedule.step()
+        self.step += 1
+        # a young average follows quickly, so that it does not remember the first weights
+        decay = min(self.recipe.optimization.average_decay, (1 + self.step) / (10 + self.step))
+        for name, value in self.student.state_dict().items():
+            self._average[name].lerp_(value, 1 - decay)
+        return float(distill.detach()), float(contrast.detach())
+
+    def _statistics(self) -> Normalization:
+        """Mean and deviation of the cepstra of disturbed training speech."""
+        generator = np.random.default_rng((self.recipe.seed, 2**32))
+        frames = []
+        for _ in range(STATISTICS_BATCHES):
+            batch = self.sampler.batch(generator, pieces=8)
+            cepstrum = self.front_end.cepstrum(
+                self.front_end.log_mel(self._augmenter.samples(batch.samples, generator))
+            )
+            frames.append(cepstrum.flatten(0, 1).double())
+        every = torch.cat(frames)
+        return Normalization(
+            mean=tuple(every.mean(0).tolist()),
+            deviation=tuple(every.std(0).tolist()),
+            prior_frames=self.recipe.prior_frames,
+        )
+
+
+def _replace(path: Path, state: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)

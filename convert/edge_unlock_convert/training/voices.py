@@ -1,0 +1,78 @@
+"""Speech that is ready for training: pieces, who speaks, and what the teacher hears in them.
+
+A ``VoiceSet`` is two files: ``<name>.npz`` (``off`` (n + 1,) first samples of the pieces,
+``spk`` (n,) speakers as ``corpus/speaker``, ``emb`` float32 (n, D) teacher embeddings of norm
+1, ``transform`` (n, 2) speed and formant factors) and ``<name>.audio.npy`` (int16, mapped
+into memory and not read as a whole).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_unlock.errors import ConfigError
+
+FULL_SCALE = 32767
+
+
+class VoiceSet(NamedTuple):
+    """Pieces of one variant: the recorded voices, or pseudo-speakers made of them."""
+
+    audio: NDArray[np.int16]
+    offsets: NDArray[np.int64]
+    speakers: NDArray[np.str_]
+    embeddings: NDArray[np.float32]
+    transforms: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.speakers)
+
+    def piece(self, index: int) -> NDArray[np.float32]:
+        """The samples (n,) of a piece, in [-1, 1]."""
+        return self.cut(index, 0, int(self.offsets[index + 1] - self.offsets[index]))
+
+    def cut(self, index: int, start: int, length: int) -> NDArray[np.float32]:
+        """``length`` samples of a piece, from its sample ``start``."""
+        first = int(self.offsets[index]) + start
+        cut: NDArray[np.float32] = self.audio[first : first + length].astype(np.float32)
+        cut /= FULL_SCALE
+        return cut
+
+    @classmethod
+    def load(cls, directory: Path, name: str) -> "VoiceSet":
+        """Read a cached set. Raises ``ConfigError`` when it is missing."""
+        path = directory / f"{name}.npz"
+        try:
+            with np.load(path) as index:
+                columns = [index[key] for key in ("off", "spk", "emb", "transform")]
+            audio = np.load(directory / f"{name}.audio.npy", mmap_mode="r")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read the voices {path}", "Make them first: edge-unlock-convert voices."
+            ) from error
+        return cls(audio, *columns)
+
+    @staticmethod
+    def save(
+        directory: Path,
+        name: str,
+        pieces: Sequence[tuple[str, NDArray[np.float32]]],
+        embeddings: NDArray[np.float32],
+        transforms: Sequence[tuple[float, float]],
+    ) -> None:
+        """Write a set; its index comes last, so that a broken-off set is not found."""
+        directory.mkdir(parents=True, exist_ok=True)
+        lengths = [len(samples) for _, samples in pieces]
+        audio = np.concatenate([samples for _, samples in pieces]).clip(-1, 1)
+        whole = np.rint(audio * FULL_SCALE).astype(np.int16)
+        np.save(directory / f"{name}.audio.npy", whole)
+        np.savez(
+            directory / f"{name}.npz",
+            off=np.cumsum([0, *lengths]),
+            spk=np.array([speaker for speaker, _ in pieces]),
+            emb=embeddings.astype(np.float32),
+            transform=np.array(transforms, np.float32),
+        )

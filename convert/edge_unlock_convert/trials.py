@@ -1,0 +1,60 @@
+"""Draws the trials of an evaluation: who is enrolled with what, and who is then compared.
+
+Every speaker is enrolled with ``enroll`` random utterances; every other utterance, of every
+speaker, is then compared with every template. This is repeated with other utterances.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_unlock.features import Float32
+from edge_unlock_convert.metrics import Trials
+
+
+def score_trials(  # noqa: PLR0913 - the conditions of an evaluation, all but two by name
+    embeddings: Float32,
+    speakers: NDArray[np.str_],
+    *,
+    enroll: int = 3,
+    draws: int = 5,
+    seed: int = 0,
+    center: Float32 | None = None,
+    tests: Float32 | None = None,
+) -> Trials:
+    """Cosines of all trials among embeddings (n, D) of norm 1, by ``speakers`` (n,).
+
+    ``center`` (D,) is removed before the cosine, as ``edge_unlock.scoring.Scorer`` does with
+    the mean of its cohort. ``tests`` (n, D) replaces the embeddings of the compared
+    utterances: the same utterances in noise, or cut short. Speakers with no utterance left to
+    compare are used as impostors only. Raises ``ValueError`` if there is no trial.
+    """
+    names, codes = np.unique(speakers, return_inverse=True)
+    origin = np.zeros(embeddings.shape[1], np.float32) if center is None else center
+    voices = _unit((embeddings if tests is None else tests) - origin)
+    generator = np.random.default_rng(seed)
+    scores, enrolled, tested = [], [], []
+    for _ in range(draws):
+        used = np.zeros(len(codes), bool)
+        templates, owners = [], []
+        for code in range(len(names)):
+            own = generator.permutation(np.flatnonzero(codes == code))
+            if len(own) <= enroll:
+                continue
+            used[own[:enroll]] = True
+            templates.append(_unit(embeddings[own[:enroll]].mean(axis=0)))
+            owners.append(code)
+        if not templates:
+            raise ValueError(f"no speaker has more than {enroll} utterances")
+        matrix = _unit(np.stack(templates) - origin) @ voices[~used].T
+        grid = np.broadcast_to(np.array(owners)[:, None], matrix.shape)
+        scores.append(matrix.ravel())
+        enrolled.append(grid.ravel())
+        tested.append(np.broadcast_to(codes[~used], matrix.shape).ravel())
+    return Trials(
+        np.concatenate(scores).astype(np.float64), np.concatenate(enrolled), np.concatenate(tested)
+    )
+
+
+def _unit(vectors: Float32) -> Float32:
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / norms, np.float32)
