@@ -149,10 +149,8 @@ class ModelPackage(NamedTuple):
 
 
 def shipped_package() -> Path:
-    """Directory of the package that ships: in edge_unlock/models, or in models of a checkout."""
-    here = Path(__file__).parent
-    installed = here / "models" / SHIPPED_NAME
-    return installed if installed.is_dir() else here.parent / "models" / SHIPPED_NAME
+    """Directory of the package that ships."""
+    return Path(__file__).parent / "models" / SHIPPED_NAME
 
 
 def _read_file(directory: Path, name: str) -> bytes:
