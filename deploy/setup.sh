@@ -11,7 +11,12 @@ packages=(
 )
 for extra in "$@"; do
     case $extra in
-        dev) packages+=(pulseaudio pulseaudio-utils) ;; # a microphone without a sound card
+        dev)
+            packages+=(pulseaudio pulseaudio-utils) # a microphone without a sound card
+            # real voices for the tests, where the project's data does not lie beside the checkout
+            [ -d "$root/../shared/data" ] ||
+                packages+=(asterisk-core-sounds-{en,fr}-g722 ffmpeg)
+            ;;
     esac
 done
 missing=()
