@@ -14,6 +14,7 @@ import soundfile
 from edge_unlock.audio import Samples
 
 EVAL = Path(__file__).parents[2] / "shared" / "data" / "eval" / "speechocean762"
+LONGEST_S = 7  # prompts of many sentences would be several utterances
 ADULTS = ("0024", "1037")  # a woman and a man
 PROMPTS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 
@@ -51,7 +52,8 @@ def _speaker(number: int, count: int) -> list[Samples]:
     else:
         prompts = sorted(PROMPTS.parent.glob("*_Allison")) + sorted(PROMPTS.parent.glob("fr_*"))
         found = [_decode(path) for path in sorted(prompts[number].glob("vm-*.g722"))]
-    longest = sorted(found, key=len, reverse=True)[:count]
+    sentences = [samples for samples in found if samples.size <= LONGEST_S * 16000]
+    longest = sorted(sentences, key=len, reverse=True)[:count]
     if len(longest) < count:
         raise RuntimeError(f"speaker {number} has too few utterances")
     return longest
