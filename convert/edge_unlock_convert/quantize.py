@@ -91,7 +91,7 @@ def convert(network: Network, inputs: Sequence[Float32], scheme: str, method: Ra
     with tempfile.TemporaryDirectory(prefix="edge-unlock-") as name:
         directory = Path(name)
         network.save(directory / worker.NETWORK_NAME)
-        laid = calibration.lay_out(inputs, method)
+        laid = calibration.lay_out(network, inputs, method)
         np.save(directory / worker.CALIBRATION_NAME, laid, allow_pickle=False)
         run_worker("lower", directory, {"scheme": scheme})
         model = flatbuffer.widen_cell_states((directory / worker.MODEL_NAME).read_bytes())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 SCHEMES = ("int8", "int16x8", "dynamic", "float32")
-RANGES = ("minmax", "percentile", "mse")
+RANGES = ("minmax", "percentile", "mse", "output")
 POOLINGS = ("attention", "mean", "last")
 
 

@@ -1,0 +1,212 @@
+"""The commands as a person meets them: exit code, one line and a hint, and what is left behind."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from edge_unlock.errors import ModelError
+from edge_unlock.model import ModelPackage
+from edge_unlock_convert import isolation
+from edge_unlock_convert.cli import COMMANDS, main
+
+
+def run(*arguments, **environment):
+    return CliRunner().invoke(main, [str(one) for one in arguments], env=environment)
+
+
+def assert_error(result, words):
+    """One line, a hint, exit 1."""
+    assert result.exit_code == 1, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 2, result.stderr
+    assert lines[0].startswith("edge-unlock-convert: error: ")
+    assert words in lines[0]
+    assert lines[1].startswith("hint: ")
+
+
+def test_help_loads_nothing_heavy():
+    script = (
+        "import sys; from click.testing import CliRunner; from edge_unlock_convert.cli import main;"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0;"
+        "print([m for m in ('torch', 'tensorflow', 'onnx', 'matplotlib') if m in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+def test_mistyped_option_is_a_usage_error():
+    assert run("quantize", "x", "--quantise").exit_code == 2
+
+
+@pytest.fixture
+def quantize(tmp_path, speech):
+    """Runs quantize and checks that a failure leaves nothing behind."""
+
+    def quantize(checkpoint, *options, words):
+        out = tmp_path / "out" / "package"
+        result = run("quantize", checkpoint, "--out", out, "--speech", speech, *options)
+        assert_error(result, words)
+        assert not out.exists()
+        assert not out.parent.exists() or not list(out.parent.iterdir())
+
+    return quantize
+
+
+needs_converter = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="no TensorFlow"
+)
+
+
+@needs_converter
+class TestBadInput:
+    """Each of these is met in the wild."""
+
+    def test_absent_checkpoint(self, quantize, tmp_path):
+        quantize(tmp_path / "nothing.pt", words="No such file")
+
+    def test_unknown_format(self, quantize, tmp_path):
+        (tmp_path / "model.xyz").write_text("?")
+        quantize(tmp_path / "model.xyz", words="no known format")
+
+    def test_truncated_zip(self, quantize, tmp_path, checkpoint):
+        (tmp_path / "cut.pt").write_bytes(checkpoint.read_bytes()[:-999])
+        quantize(tmp_path / "cut.pt", words="damaged")
+
+    def test_weights_that_are_not_numbers(self, quantize, tmp_path, state_dict):
+        torch = pytest.importorskip("torch")
+        broken = {**state_dict, "lstm.weight_hh_l0": state_dict["lstm.weight_hh_l0"] * float("nan")}
+        torch.save(broken, tmp_path / "nan.pt")
+        quantize(tmp_path / "nan.pt", words="not finite")
+
+    def test_wrong_feature_size(self, quantize, checkpoint):
+        quantize(checkpoint, "--coefficients", 13, words="120 inputs a step")
+        quantize(checkpoint, "--frames-stacked", 2, words="120 inputs a step")
+
+    def test_pooling_that_does_not_fit(self, quantize, checkpoint):
+        quantize(checkpoint, "--pooling", "mean", words="several dense layers: embedding, attention")
+
+    def test_empty_folder(self, quantize, checkpoint, tmp_path):
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        quantize(checkpoint, "--speech", empty, words="names no speech")
+
+    def test_no_audio(self, quantize, checkpoint, tmp_path):
+        folder = tmp_path / "texts"
+        folder.mkdir()
+        (folder / "a.wav").write_text("this is no audio")
+        quantize(checkpoint, "--speech", folder, words="a.wav")
+
+    def test_malformed_front_end(self, quantize, checkpoint, tmp_path):
+        (tmp_path / "front_end.json").write_text('{"features": {"window": 3}}')
+        quantize(checkpoint, "--front-end", tmp_path / "front_end.json", words="is no front end")
+
+    def test_too_much_loss(self, quantize, checkpoint):
+        quantize(checkpoint, "--min-cosine", 1, words="--min-cosine")
+
+    def test_other_tensorflow(self, quantize, checkpoint, monkeypatch):
+        monkeypatch.setattr(isolation.importlib.metadata, "version", lambda _: "2.18.0")
+        quantize(checkpoint, words="TensorFlow 2.18.0 is installed; 2.15")
+
+    def test_crash(self, quantize, checkpoint, monkeypatch, tmp_path):
+        (tmp_path / "sitecustomize.py").write_text(
+            "import os, sys\nif 'lower' in sys.orig_argv: os.kill(os.getpid(), 11)\n"
+        )
+        path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+        monkeypatch.setenv("PYTHONPATH", path)
+        quantize(checkpoint, words="ended by SIGSEGV")
+
+    def test_full_disk(self, quantize, checkpoint, monkeypatch):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("edge_unlock_convert.package._write", full)
+        quantize(checkpoint, "--max-eer-delta", 100, words="No space left on device")
+
+
+def test_existing_package_is_not_replaced_unasked(tmp_path, checkpoint, speech):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "keep").touch()
+    result = run("quantize", checkpoint, "--out", tmp_path / "old", "--speech", speech)
+    assert_error(result, "exists already")
+    assert (tmp_path / "old" / "keep").exists()
+
+
+def test_traceback_on_request(tmp_path):
+    result = run("inspect", tmp_path, EDGE_UNLOCK_DEBUG="1")
+    assert isinstance(result.exception, ModelError)
+
+
+def test_inspect(package):
+    result = run("inspect", package, "--json")
+    found = json.loads(result.stdout)
+    assert found["operators"] == {"UNIDIRECTIONAL_SEQUENCE_LSTM": 2, "FULLY_CONNECTED": 2}
+    assert found["macs_per_step"] == 4 * 24 * 144 + 4 * 20 * 44 + 17 * 20
+    assert found["signed"] is False
+    assert "2 x UNIDIRECTIONAL_SEQUENCE_LSTM" in run("inspect", package).stdout
+
+
+def test_compare(package, checkpoint, speech, tmp_path):
+    png = tmp_path / "scores.png"
+    result = run("compare", checkpoint, package, "--speech", speech, "--json", "-", "--png", png)
+    found = json.loads(result.stdout)
+    assert found["utterances"] == 20
+    assert found["cosine_median"] > 0.999
+    assert set(found["sqnr_db"]) == {"lstm 1", "lstm 2", "embedding", "attention"}
+    assert min(found["sqnr_db"].values()) > 20
+    assert found["error_rates"]["speakers"] == 4
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def copy(package, tmp_path):
+    return shutil.copytree(package, tmp_path / "copy")
+
+
+def test_sign_and_verify(copy, tmp_path):
+    key, public = tmp_path / "key", tmp_path / "key.pub"
+    assert run("sign", copy, "--key", key, "--new-key").exit_code == 0
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert run("verify", copy, "--key", public).exit_code == 0
+    ModelPackage.load(copy, trusted_key=public)
+
+
+def test_verify_refuses_what_was_altered(copy, tmp_path):
+    key, public = tmp_path / "key", tmp_path / "key.pub"
+    assert_error(run("verify", copy, "--key", public), "cannot read the trusted key")
+    run("sign", copy, "--key", key, "--new-key")
+    manifest = copy / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"version": "1"', b'"version": "2"'))
+    assert_error(run("verify", copy, "--key", public), "is not by the trusted key")
+    (copy / "manifest.sig").write_text("zz")
+    assert_error(run("verify", copy, "--key", public), "is not signed")
+    (copy / "manifest.sig").unlink()
+    assert_error(run("verify", copy, "--key", public), "is not signed")
+
+
+def test_another_key_does_not_verify(copy, tmp_path):
+    run("sign", copy, "--key", tmp_path / "mine", "--new-key")
+    run("sign", copy, "--key", tmp_path / "theirs", "--new-key")
+    assert_error(run("verify", copy, "--key", tmp_path / "mine.pub"), "is not by the trusted key")
+
+
+def test_key_that_others_can_read_is_refused(copy, tmp_path):
+    key = tmp_path / "key"
+    run("sign", copy, "--key", key, "--new-key")
+    assert_error(run("sign", copy, "--key", key, "--new-key"), "cannot write the key")
+    key.chmod(0o644)
+    assert_error(run("sign", copy, "--key", key), "others may read")

@@ -1,0 +1,169 @@
+"""State dicts: what is read, and what is refused."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from tests.convert.conftest import assert_same
+
+torch = pytest.importorskip("torch")
+
+from edge_unlock_convert.checkpoint import Options, read, read_here  # noqa: E402
+from edge_unlock_convert.errors import CheckpointError  # noqa: E402
+from edge_unlock_convert.network import run  # noqa: E402
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(state):
+        path = tmp_path / "encoder.pt"
+        torch.save(state, path)
+        return path
+
+    return save
+
+
+def test_plain(network, inputs, checkpoint):
+    assert_same(read(checkpoint, Options()), network, inputs)
+
+
+@pytest.mark.parametrize(
+    "nest",
+    [
+        lambda state: {f"module.{name}": value for name, value in state.items()},
+        lambda state: {"state_dict": {f"model.{k}": v for k, v in state.items()}, "epoch": 3},
+        lambda state: {"model_state": state, "optimizer_state": {"lr": 1}},
+        lambda state: {f"_orig_mod.module.{name}": value for name, value in state.items()},
+    ],
+    ids=["DataParallel", "Lightning", "with optimizer", "compiled"],
+)
+def test_nesting(network, inputs, state_dict, save, nest):
+    assert_same(read_here(save(nest(state_dict)), Options()), network, inputs)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("dense", [True, False], ids=["dense", "no dense"])
+def test_projection_is_folded_exactly(save, layers, dense):
+    torch.manual_seed(5)
+    lstm = torch.nn.LSTM(10, 16, layers, batch_first=True, proj_size=6)
+    head = torch.nn.Linear(6, 4)
+    state = {f"lstm.{name}": value for name, value in lstm.state_dict().items()}
+    state |= {f"head.{name}": value for name, value in head.state_dict().items()} if dense else {}
+    found = read_here(save(state), Options(pooling="mean"))
+    steps = torch.randn(1, 40, 10)
+    with torch.inference_mode():
+        expected = head(lstm(steps)[0]) if dense else lstm(steps)[0]
+    embedding = next(iter(run(found, [steps[0].numpy()]))).embedding
+    np.testing.assert_allclose(embedding, expected[0].numpy(), atol=1e-5)
+    assert "multiplications a step instead of" in found.notes[0]
+
+
+def test_no_bias(save):
+    lstm = torch.nn.LSTM(10, 8, bias=False, batch_first=True)
+    found = read_here(save(lstm.state_dict()), Options())
+    steps = torch.randn(1, 12, 10)
+    embedding = next(iter(run(found, [steps[0].numpy()]))).embedding
+    np.testing.assert_allclose(embedding, lstm(steps)[0][0].detach().numpy(), atol=1e-5)
+
+
+def test_several_modules_are_asked_for_and_taken_in_order(save):
+    first, second = torch.nn.LSTM(10, 8, batch_first=True), torch.nn.LSTM(8, 8, batch_first=True)
+    state = {f"b.{name}": value for name, value in first.state_dict().items()}
+    state |= {f"a.{name}": value for name, value in second.state_dict().items()}
+    path = save(state)
+    with pytest.raises(CheckpointError, match="several LSTM modules: b, a"):
+        read_here(path, Options())
+    found = read_here(path, Options(lstm=["b", "a"]))
+    steps = torch.randn(1, 12, 10)
+    expected = second(first(steps)[0])[0][0].detach().numpy()
+    embedding = next(iter(run(found, [steps[0].numpy()]))).embedding
+    np.testing.assert_allclose(embedding, expected, atol=1e-5)
+
+
+def test_leftovers_are_an_error_until_dropped(state_dict, save):
+    path = save({**state_dict, "similarity": torch.ones(3)})
+    with pytest.raises(CheckpointError, match="no layer uses: similarity"):
+        read_here(path, Options())
+    read_here(path, Options(drop=["similarity"]))
+
+
+def test_several_dense_layers_are_asked_for(state_dict, save):
+    path = save({**state_dict, "classifier.weight": torch.ones(30, 20)})
+    with pytest.raises(CheckpointError, match="embedding, classifier") as caught:
+        read_here(path, Options())
+    assert "--embedding" in caught.value.hint
+    options = Options(embedding=["embedding"], attention="attention", drop=["classifier.weight"])
+    assert read_here(path, options).embedding_size == 16
+
+
+def refused(path, words, **options):
+    with pytest.raises(CheckpointError, match=words) as caught:
+        read_here(path, Options(**options))
+    assert caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+def test_bidirectional_is_refused(save):
+    refused(save(torch.nn.LSTM(4, 4, bidirectional=True).state_dict()), "bidirectional")
+
+
+def test_gru_is_refused(save):
+    refused(save(torch.nn.GRU(4, 4).state_dict()), "GRU")
+
+
+def test_convolution_is_refused(save):
+    refused(save(torch.nn.Conv2d(1, 4, 3).state_dict()), "no LSTM")
+
+
+def test_convolution_beside_an_lstm_is_refused(state_dict, save):
+    refused(save({**state_dict, "front.weight": torch.ones(3, 3, 3)}), "no dense layer")
+
+
+def test_missing_tensor_is_named(state_dict, save):
+    state = {name: one for name, one in state_dict.items() if name != "lstm.weight_hh_l0"}
+    refused(save(state), "no tensor 'lstm.weight_hh_l0'")
+
+
+class Bomb:
+    """Its unpickling makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("how", ["torch", "pickle"])
+def test_programs_are_never_run(tmp_path, how):
+    mark = tmp_path / "executed"
+    path = tmp_path / "bomb.pt"
+    if how == "torch":
+        torch.save({"lstm.weight_ih_l0": Bomb(str(mark))}, path)
+    else:
+        path.write_bytes(pickle.dumps(Bomb(str(mark))))
+    refused(path, "Python objects")
+    assert not mark.exists()
+
+
+def test_truncated(checkpoint, tmp_path):
+    path = tmp_path / "cut.pt"
+    path.write_bytes(checkpoint.read_bytes()[:-2000])
+    refused(path, "damaged")
+
+
+def test_text(tmp_path):
+    path = tmp_path / "notes.pt"
+    path.write_text("these are no weights")
+    refused(path, "damaged|Python objects")
+
+
+def test_absent(tmp_path):
+    refused(tmp_path / "nothing.pt", "No such file")
+
+
+def test_unpacked_size_is_capped(checkpoint, monkeypatch):
+    monkeypatch.setattr("edge_unlock_convert.checkpoint.MAX_CHECKPOINT_BYTES", 5000)
+    refused(checkpoint, "larger than")
