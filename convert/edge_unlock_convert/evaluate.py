@@ -1,0 +1,388 @@
+"""The honest table: error rates of encoders on speakers that none of them was trained on.
+
+Every speaker is enrolled with clean utterances; what is compared with the templates may be
+shorter, noisy or in a room. Each encoder is scored with and without the mean of one and the
+same cohort of other speakers removed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_unlock.encoder import Encoder
+from edge_unlock.errors import AudioError, ConfigError
+from edge_unlock.features import Float32
+from edge_unlock.model import ModelPackage
+from edge_unlock_convert import checkpoint, network, ship
+from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
+from edge_unlock_convert.front_end import read_front_end
+from edge_unlock_convert.metrics import Trials, bootstrap_interval, eer, frr_at_far
+from edge_unlock_convert.training.recipe import Recipe
+from edge_unlock_convert.training.rooms import room_responses
+from edge_unlock_convert.training.teacher import load_teacher
+from edge_unlock_convert.trials import score_trials
+
+Embed = Callable[[Float32, int], Float32]
+RATE_HZ = 16_000
+LIBRISPEECH_PIECES, LIBRISPEECH_SECONDS = 12, 3
+DURATIONS_S = (1, 2, 3)
+SNRS_DB = (20, 10, 5)
+NOISE_PART = 4
+"""Every fourth short noise, and what lies after 30 s of each long one, is not trained on."""
+LONG_NOISE_S = 30
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+class Group(NamedTuple):
+    """Utterances that are compared with one another, and what is known of who spoke them."""
+
+    name: str
+    samples: list[Float32]
+    speakers: NDArray[np.str_]
+    sexes: NDArray[np.str_]
+    minors: NDArray[np.str_]
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Group":
+        """The chosen utterances (n,)."""
+        samples = [one for one, kept in zip(self.samples, chosen, strict=True) if kept]
+        return Group(
+            self.name,
+            samples,
+            self.speakers[chosen],
+            self.sexes[chosen],
+            self.minors[chosen],
+        )
+
+
+class System(NamedTuple):
+    """An encoder by name; ``identity`` names its embeddings in the cache."""
+
+    name: str
+    identity: str
+    embed: Embed
+
+
+class Condition(NamedTuple):
+    """What happened to the compared speech, utterances enrolled, cohort mean removed or not."""
+
+    name: str
+    enroll: int
+    cohort: bool
+
+
+class Row(NamedTuple):
+    """A line of the table. Rates are in [0, 1]; intervals are 95% over speakers."""
+
+    system: str
+    corpus: str
+    condition: str
+    enroll: int
+    cohort: bool
+    speakers: int
+    targets: int
+    nontargets: int
+    eer: float
+    eer_interval: tuple[float, float]
+    frr: float
+    frr_interval: tuple[float, float]
+
+
+def split_noise(source: Path, training: bool) -> Float32:
+    """The noises of a corpus (split ``noise``) that are trained on, or those that are not."""
+    pieces = []
+    number, edge = 0, LONG_NOISE_S * RATE_HZ
+    for utterance in read_corpus(source, "noise"):
+        samples = utterance.samples(RATE_HZ)
+        if len(samples) > edge:
+            pieces.append(samples[:edge] if training else samples[edge:])
+            continue
+        if (number % NOISE_PART != NOISE_PART - 1) == training:
+            pieces.append(samples)
+        number += 1
+    return np.concatenate(pieces)
+
+
+def groups(source: Path, recipe: Recipe) -> list[Group]:
+    """The corpora of the split ``eval``, and the LibriSpeech speakers held out of training."""
+    found = read_corpus(source, "eval")
+    made = [
+        _group(corpus, [u for u in found if u.corpus == corpus])
+        for corpus in sorted({u.corpus for u in found})
+    ]
+    held = [u for u in ship.Speech.read(source, recipe).held_out if u.corpus == "librispeech"]
+    if held:
+        made.append(_librispeech(held))
+    return made
+
+
+class Evaluation:
+    """Embeds with a cache on disk, and scores."""
+
+    def __init__(
+        self, systems: Sequence[System], cohort: Sequence[Float32], cache: Path, draws: int
+    ) -> None:
+        self.systems = systems
+        self._cache = cache
+        self._draws = draws
+        cache.mkdir(parents=True, exist_ok=True)
+        self._centers = {
+            system.name: self.embeddings(system, cohort).mean(axis=0) for system in systems
+        }
+
+    def embeddings(self, system: System, samples: Sequence[Float32]) -> Float32:
+        """Embeddings (n, D) of norm 1; a recording that is too short to embed is repeated."""
+        digest = hashlib.sha256(system.identity.encode())
+        for one in samples:
+            digest.update(one.tobytes())
+        path = self._cache / f"{digest.hexdigest()}.npy"
+        if path.exists():
+            cached: Float32 = np.load(path, allow_pickle=False)
+            return cached
+        rows = np.stack([_embed(system, one) for one in samples])
+        np.save(path, rows)
+        return rows
+
+    def row(
+        self,
+        system: System,
+        group: Group,
+        condition: str,
+        tests: Sequence[Float32] | None = None,
+        *,
+        enroll: int = 3,
+        cohort: bool = True,
+    ) -> Row:
+        """Score a group; ``tests`` are the same utterances under the condition."""
+        clean = self.embeddings(system, group.samples)
+        disturbed = None if tests is None else self.embeddings(system, tests)
+        trials = score_trials(
+            clean,
+            group.speakers,
+            enroll=enroll,
+            center=self._centers[system.name] if cohort else None,
+            tests=disturbed,
+        )
+        conditions = Condition(condition, enroll, cohort)
+        return _row(system.name, group.name, conditions, trials, self._draws)
+
+
+def table(evaluation: Evaluation, found: Sequence[Group], noise: Float32) -> list[Row]:
+    """All rows: every system in clean speech; the first one under every condition."""
+    rows = []
+    for group in found:
+        for system in evaluation.systems:
+            for cohort in (True, False):
+                rows.append(evaluation.row(system, group, "clean", cohort=cohort))
+        system = evaluation.systems[0]
+        if group.name.startswith("librispeech"):
+            continue
+        for enroll in (1, 5):
+            rows.append(evaluation.row(system, group, "clean", enroll=enroll))
+        for name, tests in _disturbed(group, noise):
+            rows.append(evaluation.row(system, group, name, tests))
+        long = group.only(np.array([len(one) >= 3 * RATE_HZ for one in group.samples]))
+        if len(long.samples) > len(group.samples) / 4:
+            for seconds in DURATIONS_S:
+                cut = [_middle(one, seconds * RATE_HZ) for one in long.samples]
+                rows.append(evaluation.row(system, long, f"{seconds} s of 3 s or more", cut))
+        for column in (group.sexes, group.minors):
+            for value in sorted(set(column.tolist()) - {"-"}):
+                part = group.only(column == value)
+                rows.append(evaluation.row(system, part, f"among {value}"))
+    return rows
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a table."""
+    lines = [
+        "| encoder | speech | condition | enrolled with | cohort mean | speakers | EER % (95%) "
+        "| FRR % at FAR 1e-2 (95%) |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.system} | {row.corpus} | {row.condition} | {row.enroll} "
+            f"| {'removed' if row.cohort else 'no'} | {row.speakers} "
+            f"| {_percent(row.eer, row.eer_interval)} | {_percent(row.frr, row.frr_interval)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def package_system(path: Path) -> System:
+    """The int8 package, run by the device's own code."""
+    package = ModelPackage.load(path)
+    encoder = Encoder(package)
+    return System("int8 (device)", f"int8 {package.manifest.to_json().hex()}", encoder.embed)
+
+
+def checkpoint_system(path: Path) -> System:
+    """The float network of a checkpoint directory."""
+    front_end = read_front_end(path / "front_end.json")
+    weights = checkpoint.read(path, checkpoint.Options())
+
+    def embed(samples: Float32, rate_hz: int) -> Float32:
+        steps = front_end.steps(samples)
+        if not len(steps):
+            raise AudioError("too short", "Give a second of speech.")
+        (outputs,) = network.run(weights, [steps])
+        return network.pool(outputs.embedding, outputs.logit, front_end.encoder.pooling)
+
+    digest = hashlib.sha256((path / checkpoint.PROJECT_CHECKPOINT_NAME).read_bytes())
+    return System("float", f"float {digest.hexdigest()}", embed)
+
+
+def other_system(argument: str) -> System:
+    """``NAME=module:function``."""
+    name, _, function = argument.partition("=")
+    return System(name, argument, load_teacher(function))
+
+
+def _embed(system: System, samples: Float32) -> Float32:
+    try:
+        embedding = system.embed(samples, RATE_HZ)
+    except AudioError:
+        embedding = system.embed(np.resize(samples, RATE_HZ), RATE_HZ)
+    unit: Float32 = (embedding / np.linalg.norm(embedding)).astype(np.float32)
+    return unit
+
+
+def _group(name: str, utterances: Sequence[Utterance]) -> Group:
+    return Group(
+        name,
+        [u.samples(RATE_HZ) for u in utterances],
+        np.array([u.speaker for u in utterances]),
+        np.array([{"m": "male", "f": "female"}.get(u.sex, "-") for u in utterances]),
+        np.array([_age_group(u.age) for u in utterances]),
+    )
+
+
+def _age_group(age: str) -> str:
+    if not age.isdigit():
+        return "-"
+    return "under 18" if int(age) < 18 else "18 and over"
+
+
+def _librispeech(utterances: Sequence[Utterance]) -> Group:
+    samples: list[Float32] = []
+    speakers: list[str] = []
+    for piece in cut_pieces(utterances, RATE_HZ):
+        enough = len(piece.samples) >= LIBRISPEECH_SECONDS * RATE_HZ
+        if enough and speakers.count(piece.speaker) < LIBRISPEECH_PIECES:
+            samples.append(piece.samples[: LIBRISPEECH_SECONDS * RATE_HZ])
+            speakers.append(piece.speaker)
+    unknown = np.full(len(speakers), "-")
+    return Group("librispeech (held out)", samples, np.array(speakers), unknown, unknown)
+
+
+def _disturbed(group: Group, noise: Float32) -> list[tuple[str, list[Float32]]]:
+    made = []
+    for snr_db in SNRS_DB:
+        generator = np.random.default_rng(snr_db)
+        tests = [_noisy(one, noise, snr_db, generator) for one in group.samples]
+        made.append((f"noise at {snr_db} dB", tests))
+    generator, rooms = np.random.default_rng(0), room_responses(40, RATE_HZ, seed=2**31)
+    echoing = [
+        np.convolve(one, rooms[generator.integers(len(rooms))])[: len(one)].astype(np.float32)
+        for one in group.samples
+    ]
+    return [*made, ("simulated room", echoing)]
+
+
+def _noisy(
+    speech: Float32, noise: Float32, snr_db: float, generator: np.random.Generator
+) -> Float32:
+    start = int(generator.integers(len(noise) - len(speech)))
+    piece = noise[start : start + len(speech)]
+    scale = np.sqrt(np.mean(speech**2) / max(float(np.mean(piece**2)), 1e-12))
+    mixed = speech + piece * np.float32(scale * 10 ** (-snr_db / 20))
+    return np.asarray(mixed / max(1.0, float(np.abs(mixed).max())), np.float32)
+
+
+def _middle(samples: Float32, length: int) -> Float32:
+    start = max(0, (len(samples) - length) // 2)
+    return samples[start : start + length]
+
+
+def _row(system: str, corpus: str, condition: Condition, trials: Trials, draws: int) -> Row:
+    target, nontarget = trials.split()
+
+    def frr(genuine: NDArray[np.float64], impostor: NDArray[np.float64]) -> float:
+        return frr_at_far(genuine, impostor, 1e-2).frr
+
+    return Row(
+        system,
+        corpus,
+        *condition,
+        len(np.unique(trials.enrolled)),
+        len(target),
+        len(nontarget),
+        eer(target, nontarget),
+        bootstrap_interval(eer, trials, draws=draws),
+        frr(target, nontarget),
+        bootstrap_interval(frr, trials, draws=draws),
+    )
+
+
+def _percent(value: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{100 * value:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+
+
+@click.command("evaluate")
+@click.argument("package", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--speech",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="Manifest with the splits eval, train (held-out speakers, cohort) and noise.",
+)
+@click.option(
+    "--checkpoint",
+    "source",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="The checkpoint that the package was made of.",
+)
+@click.option(
+    "--system", "others", multiple=True, metavar="NAME=module:function", help="Another encoder."
+)
+@click.option("--cache", type=click.Path(path_type=Path), required=True, help="For embeddings.")
+@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures here.")
+@click.option(
+    "--card", type=click.Path(path_type=Path, exists=True), help="Write the table into this card."
+)
+@click.option("--draws", default=100, show_default=True, help="Resamplings for the intervals.")
+def command(  # noqa: PLR0913, PLR0917 - the options of a command
+    package: Path,
+    speech: Path,
+    source: Path,
+    others: tuple[str, ...],
+    cache: Path,
+    output: Path | None,
+    card: Path | None,
+    draws: int,
+) -> None:
+    """Measure a package beside other encoders, and print the table."""
+    recipe = Recipe.load(source / "recipe.toml")
+    systems = [package_system(package), checkpoint_system(source), *map(other_system, others)]
+    trained = ship.Speech.read(speech, recipe).trained
+    cohort = ship.one_piece_a_speaker(trained, ship.COHORT_SPEAKERS, RATE_HZ, recipe.seed + 1)
+    evaluation = Evaluation(systems, cohort, cache, draws)
+    rows = table(evaluation, groups(speech, recipe), split_noise(speech, training=False))
+    text = markdown(rows)
+    if output is not None:
+        figures: list[dict[str, Any]] = [row._asdict() for row in rows]
+        output.write_text(json.dumps(figures, indent=1) + "\n")
+    if card is not None:
+        before, found, rest = card.read_text().partition(BEGIN)
+        _, closed, after = rest.partition(END)
+        if not (found and closed):
+            raise ConfigError(f"{card} has no place for figures", f"Add {BEGIN} and {END}.")
+        card.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    click.echo(text)
