@@ -26,6 +26,10 @@ MIN_TOTAL_SPEECH_S = 3.0
 """Less than this gives a template that hardly tells people apart."""
 
 
+SAME_SPEAKER_PRIOR = 0.95
+"""How often the next utterance of an enrollment is by the same person, before it is heard."""
+
+
 class Enrollment:
     """Judges utterances one by one and keeps the embeddings of the good ones.
 
@@ -97,5 +101,5 @@ class Enrollment:
         known += self._accepted
         if not known:
             return True
-        template = self._scorer.template(np.stack(known))
-        return accepts(self._scorer.score(template, embedding), self._scorer.loosest_threshold)
+        score = self._scorer.score(self._scorer.template(np.stack(known)), embedding)
+        return accepts(score, self._scorer.bayes_threshold(SAME_SPEAKER_PRIOR))

@@ -53,10 +53,15 @@ class Scorer:
             return threshold
         return threshold + math.log(max(1, candidates)) / calibration.slope
 
-    @property
-    def loosest_threshold(self) -> float:
-        """The lowest threshold of the model: below it two voices are hardly one person's."""
-        return min(point.threshold for point in self._manifest.operating_points)
+    def bayes_threshold(self, prior: float) -> float:
+        """The score from which one speaker is likelier than two, if ``prior`` of the pairs are one.
+
+        A model without calibration cannot tell; its lowest operating point stands in.
+        """
+        calibration = self._manifest.calibration
+        if calibration is None:
+            return min(point.threshold for point in self._manifest.operating_points)
+        return (math.log((1 - prior) / prior) - calibration.offset) / calibration.slope
 
     def llr(self, score: float) -> float | None:
         """Natural-log likelihood ratio of a score, or None for a model without calibration."""

@@ -47,6 +47,12 @@ def test_llr_grows_with_the_score_and_is_positive_at_strict_thresholds(scorer):
     assert scorer.llr(scorer.threshold()) > 0
 
 
+def test_the_bayes_threshold_is_where_the_posterior_odds_are_even(scorer):
+    for prior in (0.05, 0.5, 0.95):
+        odds = math.exp(scorer.llr(scorer.bayes_threshold(prior))) * prior / (1 - prior)
+        assert odds == pytest.approx(1)
+
+
 def test_stricter_points_have_higher_thresholds(package):
     points = sorted(package.manifest.operating_points, key=lambda point: point.false_accept_rate)
     thresholds = [point.threshold for point in points]
