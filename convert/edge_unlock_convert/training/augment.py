@@ -15,13 +15,14 @@ SYNTHETIC_NOISE_S = 60
 class Augmenter:
     """Applies an ``Augmentation``; what it does follows from the generator it is given.
 
-    ``noise`` is one long recording (n,) in [-1, 1], of which pieces are taken.
+    ``noise`` is one long recording (n,) in [-1, 1], of which pieces are taken besides those of
+    synthetic noise.
     """
 
     def __init__(
         self,
         settings: Augmentation,
-        noise: NDArray[np.float32],
+        noise: NDArray[np.float32] | None,
         sample_rate_hz: int = 16_000,
         seed: int = 0,
     ) -> None:
@@ -29,7 +30,8 @@ class Augmenter:
         self.sample_rate_hz = sample_rate_hz
         self._rooms = torch.from_numpy(room_responses(settings.rooms, sample_rate_hz, seed))
         synthetic = _coloured_noise(SYNTHETIC_NOISE_S * sample_rate_hz, seed)
-        self._noise = torch.from_numpy(np.concatenate((noise.astype(np.float32), synthetic)))
+        recorded = np.zeros(0, np.float32) if noise is None else noise.astype(np.float32)
+        self._noise = torch.from_numpy(np.concatenate((recorded, synthetic)))
 
     def samples(self, speech: Tensor, generator: np.random.Generator) -> Tensor:
         """Disturb speech (B, N) in [-1, 1]; the same shape, not longer in time."""

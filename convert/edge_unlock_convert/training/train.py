@@ -57,7 +57,9 @@ class Training:
     the result is in the recipe, these, and the number of threads.
     """
 
-    def __init__(self, recipe: Recipe, voices: list[VoiceSet], noise: NDArray[np.float32]) -> None:
+    def __init__(
+        self, recipe: Recipe, voices: list[VoiceSet], noise: NDArray[np.float32] | None = None
+    ) -> None:
         self.recipe = recipe
         self.step = 0
         self.sampler = Sampler(recipe, voices)

@@ -1,0 +1,91 @@
+"""The command line of the training: ``voices`` makes what ``train`` learns from."""
+
+from pathlib import Path
+
+import click
+import torch
+from tqdm import tqdm
+
+from edge_unlock_convert.evaluate import split_noise
+from edge_unlock_convert.training import pseudo
+from edge_unlock_convert.training.recipe import Recipe
+from edge_unlock_convert.training.teacher import load_teacher
+from edge_unlock_convert.training.train import RESUME_NAME, Progress, Training
+from edge_unlock_convert.training.voices import VoiceSet
+
+SAVE_EVERY = 500
+EXISTING = click.Path(path_type=Path, exists=True)
+SPEECH_HELP = "A manifest, or a directory of speaker folders."
+
+
+@click.command("voices")
+@click.argument("recipe", type=EXISTING)
+@click.option("--speech", type=EXISTING, required=True, help=SPEECH_HELP)
+@click.option("--voices", type=click.Path(path_type=Path), required=True, help="Directory to fill.")
+@click.option(
+    "--teacher",
+    default="edge_unlock_convert.training.teacher:camplusplus",
+    show_default=True,
+    metavar="MODULE:FUNCTION",
+    help="A callable (samples, rate) -> embedding.",
+)
+def voices_command(recipe: Path, speech: Path, voices: Path, teacher: str) -> None:
+    """Cut the speech into pieces, make pseudo-speakers, and let the teacher hear all of it."""
+    settings = Recipe.load(recipe)
+    for variant in range(settings.variants):
+        if (voices / f"v{variant}.npz").exists():
+            click.echo(f"v{variant} is there already")
+            continue
+        with tqdm(desc=f"v{variant}", unit="piece") as bar:
+            made = pseudo.make(settings, speech, voices, variant, load_teacher(teacher), bar.update)
+        click.echo(f"v{variant}: {made} pieces")
+
+
+@click.command("train")
+@click.argument("recipe", type=EXISTING)
+@click.option("--voices", type=EXISTING, required=True, help="What the command voices made.")
+@click.option("--noise", type=EXISTING, help="Manifest whose split noise is added to the speech.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Checkpoint.")
+@click.option(
+    "--start", type=EXISTING, help="A finished checkpoint, whose weights this one starts from."
+)
+@click.option("--until", type=int, help="Stop at this step; the same command resumes later.")
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    help="Of the network; the batches are made in one more. Another number, other roundings.",
+)
+def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
+    recipe: Path,
+    voices: Path,
+    noise: Path | None,
+    output: Path,
+    start: Path | None,
+    until: int | None,
+    threads: int,
+) -> None:
+    """Carry out a recipe. A training that was broken off goes on where it was last saved."""
+    torch.set_num_threads(threads)
+    settings = Recipe.load(recipe)
+    training = Training(
+        settings,
+        [VoiceSet.load(voices, f"v{variant}") for variant in range(settings.variants)],
+        None if noise is None else split_noise(noise, training=True),
+    )
+    if (output / RESUME_NAME).exists():
+        training.resume(output)
+    elif start is not None:
+        training.start_from(start)
+    last = min(until or settings.optimization.steps, settings.optimization.steps)
+    with tqdm(total=last, initial=training.step, unit="step") as bar:
+
+        def report(progress: Progress) -> None:
+            bar.update(progress.step - bar.n)
+            bar.set_postfix(distill=f"{progress.distill:.3f}", contrast=f"{progress.contrast:.2f}")
+
+        while training.step < last:
+            step = training.step + SAVE_EVERY - training.step % SAVE_EVERY
+            training.run(min(last, step), report=report)
+            training.save(output)
+    click.echo(f"{output}: step {training.step}, sha256 {training.sha256()}")

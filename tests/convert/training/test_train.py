@@ -1,0 +1,148 @@
+"""A whole training in small: voices of a teacher, a student, a checkpoint."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+
+from edge_unlock.errors import ConfigError
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+pytest.importorskip("tomli_w", reason="needs the extra 'train'")
+from edge_unlock_convert.front_end import read_front_end  # noqa: E402
+from edge_unlock_convert.training import pseudo  # noqa: E402
+from edge_unlock_convert.training.recipe import Recipe  # noqa: E402
+from edge_unlock_convert.training.sampler import Sampler, held_out_speakers  # noqa: E402
+from edge_unlock_convert.training.train import Training  # noqa: E402
+from edge_unlock_convert.training.voices import VoiceSet  # noqa: E402
+
+SPEAKERS, RATE_HZ = 6, 16_000
+RECIPE = """
+name = "tiny"
+seed = 3
+variants = 2
+held_out = { speakers = ["speech/p5"] }
+sampling = { crop_s = [0.5, 1.0], batch_s = 8.0, max_pieces = 16 }
+augmentation = { rooms = 3 }
+network = { hidden = 16, layers = 2, frames_stacked = 4 }
+optimization = { steps = 30, warmup_steps = 3, learning_rate = 1e-2 }
+"""
+
+
+def teacher(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Shares of the energy in 16 bands: says who speaks, as the pitches differ."""
+    spectrum = np.abs(np.fft.rfft(samples, 8192)) ** 2
+    edges = np.geomspace(20, 4000, 17) / rate_hz * 8192
+    bands = [spectrum[int(a) : int(b) + 1].sum() for a, b in pairwise(edges)]
+    return np.log1p(np.array(bands) / spectrum.sum() * 100).astype(np.float32)
+
+
+def voice(pitch_hz: float, seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    time = np.arange(int(1.3 * RATE_HZ)) / RATE_HZ
+    tones = sum(np.sin(2 * np.pi * pitch_hz * k * time) / k for k in range(1, 20))
+    return (0.1 * tones + 0.005 * generator.normal(size=len(time))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(RECIPE)
+    return Recipe.load(path)
+
+
+@pytest.fixture(scope="module")
+def voices(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[VoiceSet]:
+    root = tmp_path_factory.mktemp("made")
+    for speaker in range(SPEAKERS):
+        folder = root / "speech" / f"p{speaker}"
+        folder.mkdir(parents=True)
+        for number in range(3):
+            samples = voice(90 * 1.25**speaker, 10 * speaker + number)
+            soundfile.write(folder / f"{number}.wav", samples, RATE_HZ)
+    for variant in (0, 1):
+        seen: list[int] = []
+        made = pseudo.make(recipe, root / "speech", root, variant, teacher, seen.append)
+        assert made == sum(seen) == SPEAKERS
+    return [VoiceSet.load(root, "v0"), VoiceSet.load(root, "v1")]
+
+
+def test_training_resumes_exactly_and_lowers_its_losses(
+    recipe: Recipe, voices: list[VoiceSet], tmp_path: Path
+) -> None:
+    whole, losses = Training(recipe, voices), []
+    whole.run(report=lambda progress: losses.append(progress.distill), report_every=10)
+    assert losses[-1] < 0.7 * losses[0]
+
+    first = Training(recipe, voices)
+    first.run(11)
+    first.save(tmp_path)
+    assert first.sha256() != whole.sha256()
+    second = Training(recipe, voices)
+    second.resume(tmp_path)
+    second.run()
+    assert second.step == whole.step == 30
+    assert second.sha256() == whole.sha256()
+
+
+def test_checkpoint_is_what_the_converter_reads(
+    recipe: Recipe, voices: list[VoiceSet], tmp_path: Path
+) -> None:
+    training = Training(recipe, voices)
+    training.run(2)
+    training.save(tmp_path)
+    state = torch.load(tmp_path / "student.pt", weights_only=True)
+    assert state["lstm.weight_ih_l0"].shape == (64, 160)
+    assert state["embedding.weight"].shape == (16, 16)
+    assert state["attention.weight"].shape == (1, 16)
+    front_end = read_front_end(tmp_path / "front_end.json")
+    assert front_end.input_size == 160
+    assert front_end.normalization == training.normalization
+    assert Recipe.load(tmp_path / "recipe.toml") == recipe
+    follower = Training(msgspec.structs.replace(recipe, seed=4), voices)
+    follower.start_from(tmp_path)
+    assert follower.sha256() == training.sha256()
+
+
+def test_resuming_with_another_recipe_is_refused(
+    recipe: Recipe, voices: list[VoiceSet], tmp_path: Path
+) -> None:
+    Training(recipe, voices).save(tmp_path)
+    other = Training(msgspec.structs.replace(recipe, seed=4), voices)
+    with pytest.raises(ConfigError, match="another recipe"):
+        other.resume(tmp_path)
+
+
+def test_held_out_speakers_are_never_drawn(recipe: Recipe, voices: list[VoiceSet]) -> None:
+    sampler = Sampler(recipe, voices)
+    assert sampler.held_out == {"speech/p5"}
+    assert len(sampler.prototypes) == 2 * (SPEAKERS - 1)
+    batch = sampler.batch(np.random.default_rng(0))
+    assert int(batch.voices.max()) < 2 * (SPEAKERS - 1)
+    torch.testing.assert_close(batch.targets.norm(dim=1), torch.ones(len(batch.targets)))
+
+
+def test_held_out_draw_is_by_corpus_and_reproducible(recipe: Recipe) -> None:
+    settings = msgspec.structs.replace(recipe.held_out, speakers=(), count={"a": 2})
+    speakers = [f"{corpus}/{number}" for corpus in "ab" for number in range(5)]
+    chosen = held_out_speakers(settings, speakers, 0)
+    assert len(chosen) == 2
+    assert all(speaker.startswith("a/") for speaker in chosen)
+    assert chosen == held_out_speakers(settings, reversed(speakers), 0)
+
+
+def test_a_mistyped_key_of_a_recipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text('name = "x"\nlearning_rat = 1')
+    with pytest.raises(ConfigError, match="learning_rat"):
+        Recipe.load(path)
+
+
+def test_changed_voices_keep_length_and_level_of_speech() -> None:
+    samples = voice(120, 0)
+    faster = pseudo.change_voice(samples, RATE_HZ, 1.2, 1.05)
+    assert len(faster) == pytest.approx(len(samples) / 1.2, abs=2)
+    assert np.sqrt(np.mean(faster**2)) == pytest.approx(np.sqrt(np.mean(samples**2)), rel=0.3)
