@@ -4,7 +4,6 @@ The frames are those of ``python_speech_features.mfcc`` (its filterbank, its DCT
 once per stream instead of once per call, so that audio may arrive in pieces of any size.
 """
 
-import hashlib
 from typing import Annotated
 
 import msgspec
@@ -42,10 +41,6 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ValueError("there are more coefficients than filters")
         if not self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
             raise ValueError("the filterbank lies outside of the spectrum")
-
-    def sha256(self) -> bytes:
-        """Hash of the canonical JSON form: two specs with one hash give the same frames."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).digest()
 
 
 class MfccStream:

@@ -100,6 +100,14 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         known = ", ".join(point.name for point in self.operating_points)
         raise ModelError(f"the model has no operating point {wanted!r}", f"Choose one of: {known}.")
 
+    def front_end_sha256(self) -> bytes:
+        """Hash of all that turns samples into the network's input and its output into embeddings.
+
+        Embeddings are comparable only if this and the network are the same.
+        """
+        parts = (self.features, self.normalization, self.encoder)
+        return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).digest()
+
     def to_json(self) -> bytes:
         """The manifest as it is written to disk."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"

@@ -17,7 +17,7 @@ from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Vault
 def identity(package):
     manifest = package.manifest
     return ModelIdentity(
-        package.sha256, manifest.features.sha256(), manifest.encoder.embedding_size
+        package.sha256, manifest.front_end_sha256(), manifest.encoder.embedding_size
     )
 
 

@@ -58,6 +58,24 @@ def test_a_wrong_manifest_is_refused_with_the_reason(copy, change, message):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["features"].update(low_hz=25.0),
+        lambda m: m["normalization"].update(prior_frames=51.0),
+        lambda m: m["encoder"].update(pooling="mean"),
+    ],
+)
+def test_the_front_end_hash_tells_front_ends_apart(package, copy, change):
+    assert (
+        ModelPackage.load(copy).manifest.front_end_sha256() == package.manifest.front_end_sha256()
+    )
+    edit(copy, change)
+    assert (
+        ModelPackage.load(copy).manifest.front_end_sha256() != package.manifest.front_end_sha256()
+    )
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": NaN}', b"\xff\xfe"])
 def test_a_manifest_that_is_no_json_object_is_refused(copy, content):
     (copy / "manifest.json").write_bytes(content)

@@ -47,7 +47,7 @@ class Session(Closing):
     @cached_property
     def package(self) -> ModelPackage:
         """The model package in use."""
-        return ModelPackage.load(self._model or self.settings.model)
+        return ModelPackage.load(self._model or self.settings.model, self.settings.trusted_key)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -69,7 +69,7 @@ class Session(Closing):
         """What binds templates to the model in use."""
         manifest = self.package.manifest
         return ModelIdentity(
-            self.package.sha256, manifest.features.sha256(), manifest.encoder.embedding_size
+            self.package.sha256, manifest.front_end_sha256(), manifest.encoder.embedding_size
         )
 
     @cached_property

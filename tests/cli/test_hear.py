@@ -5,6 +5,8 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge_unlock.model import MANIFEST_NAME, shipped_package
 from edge_unlock.policy import FREE_FAILURES
@@ -196,6 +198,15 @@ def test_a_template_of_another_model_asks_to_re_enroll(enrolled, people, tmp_pat
 def test_a_corrupt_model_is_refused(enrolled, people, tmp_path):
     result = enrolled.run("--model", tmp_path, "verify", "alice", "--input", people["alice"][4])
     assert_error(result, 1, "manifest.json")
+
+
+def test_only_signed_models_are_accepted_where_a_key_is_trusted(enrolled, people, tmp_path):
+    key = Ed25519PrivateKey.generate().public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "trusted.pem").write_bytes(pem)
+    (enrolled.home / "config.toml").write_text(f'trusted_key = "{tmp_path / "trusted.pem"}"\n')
+    result = enrolled.run("verify", "alice", "--input", people["alice"][4])
+    assert_error(result, 1, "not signed")
 
 
 def test_an_unknown_operating_point_is_refused(enrolled, people):
