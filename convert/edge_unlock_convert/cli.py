@@ -2,20 +2,35 @@
 
 import importlib
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from edge_unlock.errors import EdgeUnlockError
 
+
+class _Entry(NamedTuple):
+    """Where a command is, and what the overview says of it without loading it."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
 COMMANDS = {
-    "quantize": "edge_unlock_convert.commands.quantize",
-    "compare": "edge_unlock_convert.commands.compare",
-    "inspect": "edge_unlock_convert.commands.package",
-    "sign": "edge_unlock_convert.commands.package",
-    "verify": "edge_unlock_convert.commands.package",
+    name: _Entry(f"edge_unlock_convert.{module}", attribute, summary)
+    for name, module, attribute, summary in (
+        ("quantize", "commands.quantize", "quantize", "A checkpoint to a verified package."),
+        ("compare", "commands.compare", "compare", "What quantization did to a checkpoint."),
+        ("inspect", "commands.package", "inspect", "What a package is made of."),
+        ("sign", "commands.package", "sign", "Sign a package."),
+        ("verify", "commands.package", "verify", "Check the signature of a package."),
+        ("voices", "training.command", "voices_command", "Speech to pieces and pseudo-speakers."),
+        ("train", "training.command", "train_command", "Train an encoder as a recipe says."),
+        ("ship", "ship", "command", "A project checkpoint to the package that ships."),
+        ("evaluate", "evaluate", "command", "Measure a package beside other encoders."),
+    )
 }
-"""Each command and the module that holds it under its own name; loaded when it is asked for."""
 
 
 class _Group(click.Group):
@@ -25,11 +40,15 @@ class _Group(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = COMMANDS.get(cmd_name)
-        if module is None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
             return None
-        command: click.Command = getattr(importlib.import_module(module), cmd_name)
+        command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

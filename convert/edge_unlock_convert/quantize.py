@@ -34,8 +34,8 @@ from edge_unlock_convert.network import Network, Pooling
 from edge_unlock_convert.speech import Source, Speech
 
 MODEL_NAME = "model.tflite"
-FALSE_ACCEPT_RATES = {"convenient": 0.01, "balanced": 0.003, "strict": 0.001}
-DEFAULT_OPERATING_POINT = "balanced"
+FALSE_ACCEPT_RATES = {"far-1e-2": 1e-2, "far-1e-3": 1e-3}
+DEFAULT_OPERATING_POINT = "far-1e-3"
 
 TARGET_UTTERANCES = 5
 """Of one speaker are compared before those of further ones: three are enrolled."""
@@ -289,11 +289,15 @@ def _operating_points(trials: compare.PairedTrials | None) -> tuple[OperatingPoi
     """Thresholds of the quantized network on the compared speech.
 
     Without named speakers nothing can be set: the threshold is then 1, which accepts nobody,
-    until ``evaluate`` has set one.
+    until somebody has set one.
     """
     if trials is None:
         return (
-            OperatingPoint(name=DEFAULT_OPERATING_POINT, false_accept_rate=0.003, threshold=1.0),
+            OperatingPoint(
+                name=DEFAULT_OPERATING_POINT,
+                false_accept_rate=FALSE_ACCEPT_RATES[DEFAULT_OPERATING_POINT],
+                threshold=1.0,
+            ),
         )
     target, nontarget = trials.quantized.split()
     return tuple(

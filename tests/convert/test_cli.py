@@ -98,7 +98,9 @@ class TestBadInput:
         quantize(checkpoint, "--frames-stacked", 2, words="120 inputs a step")
 
     def test_pooling_that_does_not_fit(self, quantize, checkpoint):
-        quantize(checkpoint, "--pooling", "mean", words="several dense layers: embedding, attention")
+        quantize(
+            checkpoint, "--pooling", "mean", words="several dense layers: embedding, attention"
+        )
 
     def test_empty_folder(self, quantize, checkpoint, tmp_path):
         empty = tmp_path / "empty"
