@@ -19,8 +19,9 @@ Progress = Callable[[int], None]
 SQNR_UTTERANCES = 20
 ENROLLED_UTTERANCES = 3
 """Make a template, as on the device."""
-TRIAL_DRAWS = 2
+TRIAL_DRAWS = 5
 """How often other utterances are enrolled."""
+BOOTSTRAP_DRAWS = 100
 
 
 class Embedded(NamedTuple):
@@ -208,11 +209,13 @@ def _error_rates(trials: PairedTrials) -> ErrorRates:
         target_trials=len(target),
         nontarget_trials=len(nontarget),
         eer_float=eer_before,
-        eer_float_interval=metrics.bootstrap_interval(metrics.eer, before),
+        eer_float_interval=metrics.bootstrap_interval(metrics.eer, before, draws=BOOTSTRAP_DRAWS),
         eer_quantized=eer_after,
-        eer_quantized_interval=metrics.bootstrap_interval(metrics.eer, after),
+        eer_quantized_interval=metrics.bootstrap_interval(
+            metrics.eer, after, draws=BOOTSTRAP_DRAWS
+        ),
         eer_delta=eer_after - eer_before,
-        eer_delta_interval=metrics.bootstrap_interval(delta, numbers),
+        eer_delta_interval=metrics.bootstrap_interval(delta, numbers, draws=BOOTSTRAP_DRAWS),
         threshold=threshold,
         threshold_shift=metrics.frr_at_far(*after.split(), eer_after).threshold - threshold,
         flips=float(np.mean((before.scores >= threshold) != (after.scores >= threshold))),

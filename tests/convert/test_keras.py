@@ -3,7 +3,6 @@
 import json
 import zipfile
 
-import h5py
 import numpy as np
 import pytest
 
@@ -12,6 +11,8 @@ from edge_unlock_convert.checkpoint.keras_graph import parse
 from edge_unlock_convert.errors import CheckpointError
 from edge_unlock_convert.network import run
 from tests.convert.conftest import assert_same
+
+h5py = pytest.importorskip("h5py")
 
 
 @pytest.fixture(scope="module")

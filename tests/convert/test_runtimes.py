@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytest.importorskip("tflite")
+
 from edge_unlock.model import ModelPackage
 from edge_unlock_convert import network, quantized
 from edge_unlock_convert.front_end import FrontEnd

@@ -1,0 +1,59 @@
+"""The judgement of a quantized network."""
+
+import numpy as np
+import pytest
+
+from edge_unlock_convert.compare import Embedded, Limits, compare
+from edge_unlock_convert.errors import QualityError
+
+
+def embedded(noise):
+    """Ten voices, eight utterances each, and the same with noise added."""
+    generator = np.random.default_rng(0)
+    voices = generator.normal(size=(10, 1, 32))
+    original = (voices + 0.8 * generator.normal(size=(10, 8, 32))).reshape(80, 32)
+    changed = original + noise * generator.normal(size=original.shape)
+    pair = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (original, changed)]
+    return Embedded(*(one.astype(np.float32) for one in pair), {"embedding": 30.0})
+
+
+SPEAKERS = [f"voice{number // 8}" for number in range(80)]
+
+
+def test_nothing_changed():
+    result, _ = compare(embedded(0), SPEAKERS, 4, 1)
+    assert result.cosine_min == pytest.approx(1, abs=1e-6)
+    rates = result.error_rates
+    assert (rates.eer_delta, rates.flips, rates.threshold_shift) == (0, 0, 0)
+    assert rates.eer_delta_interval == (0, 0)
+    Limits().check(result)
+
+
+def test_loss_is_seen_and_refused():
+    result, trials = compare(embedded(1.5), SPEAKERS, 4, 1)
+    rates = result.error_rates
+    assert result.cosine_min <= result.cosine_p1 <= result.cosine_median < 0.8
+    assert rates.eer_delta > 0.02
+    low, high = rates.eer_delta_interval
+    assert 0 < low < rates.eer_delta < high
+    decided = [one.scores >= rates.threshold for one in trials]
+    assert rates.flips == np.mean(decided[0] != decided[1]) > 0
+    with pytest.raises(QualityError, match="--min-cosine"):
+        Limits().check(result)
+    with pytest.raises(QualityError, match=r"percentage points; 0\.50 is the most"):
+        Limits(min_cosine=-1).check(result)
+
+
+def test_not_a_number_is_refused():
+    pair = embedded(0)
+    broken = pair._replace(quantized=np.full_like(pair.quantized, np.nan))
+    result, _ = compare(broken, [None] * 80, 4, 1)
+    with pytest.raises(QualityError):
+        Limits().check(result)
+
+
+@pytest.mark.parametrize("speakers", [[None] * 80, [str(number) for number in range(80)]])
+def test_speech_without_trials_has_no_error_rates(speakers):
+    result, trials = compare(embedded(0.1), speakers, 4, 1)
+    assert (result.error_rates, trials) == (None, None)
+    Limits().check(result)
