@@ -19,8 +19,8 @@ from edge_unlock_convert.front_end import read_front_end
 from edge_unlock_convert.network import LstmLayer, Network
 from edge_unlock_convert.speech import Source, Speech
 
-TOGETHER = 5
-SPEAKERS = 60
+TOGETHER = 6
+SPEAKERS = 100
 CLIPS = np.linspace(0.5, 1.0, 26)
 
 
