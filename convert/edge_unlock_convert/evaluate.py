@@ -198,6 +198,8 @@ def table(evaluation: Evaluation, found: Sequence[Group], noise: Float32) -> lis
         for column in (group.sexes, group.minors):
             for value in sorted(set(column.tolist()) - {"-"}):
                 part = group.only(column == value)
+                if len(np.unique(part.speakers)) < 2:
+                    continue
                 rows.append(evaluation.row(system, part, f"among {value}"))
     return rows
 

@@ -38,6 +38,8 @@ COHORT_SPEAKERS = 200
 CALIBRATION_PIECES = 120
 FALSE_ACCEPT_RATES = {"far-1e-2": 1e-2, "far-1e-3": 1e-3}
 DEFAULT_OPERATING_POINT = "far-1e-3"
+HELD_OUT_PIECES = 30
+"""A held-out speaker of more is not listened to further: few would outweigh many."""
 LOUDNESS = (1.0, 0.1, 0.02)
 """The pieces that show the range of the activations are played at these levels in turn."""
 
@@ -90,6 +92,8 @@ def held_out_trials(
         of_corpus = [u for u in utterances if u.corpus == corpus]
         embeddings, speakers = [], []
         for utterance in of_corpus:
+            if speakers.count(utterance.speaker) >= HELD_OUT_PIECES:
+                continue
             samples = utterance.samples(rate_hz)
             # a speaker of one long recording is compared across its pieces
             parts = np.array_split(samples, max(1, len(samples) // (4 * rate_hz)))
