@@ -75,11 +75,11 @@ def poor(tmp_path, people):
     """One good recording spoiled in each way."""
     voice, rate = soundfile.read(people["alice"][0], dtype="float32")
     room = np.random.default_rng(1).normal(0, 3e-4, voice.size).astype(np.float32)
-    noise = np.random.default_rng(2).normal(0, 0.07, voice.size).astype(np.float32)
+    noise = np.random.default_rng(2).normal(0, 0.025, voice.size).astype(np.float32)
     spoiled = {
         "no voice found": room,
-        "too quiet": 0.005 * voice + 0.03 * room,
-        "too noisy": 0.7 * voice + noise,
+        "too quiet": 0.03 * voice + 0.03 * room,
+        "too noisy": voice + noise,
         "clipped": np.clip(40 * voice, -1, 1),
     }
     paths = {}
