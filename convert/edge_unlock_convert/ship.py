@@ -90,7 +90,8 @@ def held_out_trials(
     trials = {}
     for corpus in sorted({u.corpus for u in utterances}):
         of_corpus = [u for u in utterances if u.corpus == corpus]
-        embeddings, speakers = [], []
+        embeddings: list[Float32] = []
+        speakers: list[str] = []
         for utterance in of_corpus:
             if speakers.count(utterance.speaker) >= HELD_OUT_PIECES:
                 continue

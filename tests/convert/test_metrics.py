@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from edge_unlock_convert.metrics import (
     Trials,
     bootstrap_interval,

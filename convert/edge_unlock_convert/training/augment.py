@@ -146,7 +146,8 @@ def _coloured_noise(samples: int, seed: int) -> NDArray[np.float32]:
         spectrum /= np.maximum(np.arange(len(spectrum)), 20) ** generator.uniform(0, 1)
         piece = np.fft.irfft(spectrum)
         pieces.append(0.1 * piece / piece.std())
-    return np.concatenate(pieces)[:samples].astype(np.float32)
+    noise: NDArray[np.float32] = np.concatenate(pieces)[:samples].astype(np.float32)
+    return noise
 
 
 def _fast_size(length: int) -> int:

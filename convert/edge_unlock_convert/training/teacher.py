@@ -96,4 +96,5 @@ def _kaldi_filterbanks(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     bank.accept_waveform(16_000, samples.tolist())
     bank.input_finished()
     frames = np.stack([bank.get_frame(index) for index in range(bank.num_frames_ready)])
-    return (frames - frames.mean(axis=0)).astype(np.float32)
+    centered: NDArray[np.float32] = (frames - frames.mean(axis=0)).astype(np.float32)
+    return centered
