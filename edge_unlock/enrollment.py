@@ -26,7 +26,7 @@ MIN_TOTAL_SPEECH_S = 3.0
 """Less than this gives a template that hardly tells people apart."""
 
 
-SAME_SPEAKER_PRIOR = 0.95
+SAME_SPEAKER_PRIOR = 0.9
 """How often the next utterance of an enrollment is by the same person, before it is heard."""
 
 

@@ -63,9 +63,7 @@ def rounded(values: Float32, limit: float) -> Float32:
     return back
 
 
-def _output_errors(
-    network: Network, utterances: Sequence[Float32], limits: Float32
-) -> list[float]:
+def _output_errors(network: Network, utterances: Sequence[Float32], limits: Float32) -> list[float]:
     """Squared error of the embeddings of all steps, for each of the limits."""
     shown = [steps[:OUTPUT_STEPS] for steps in utterances[:OUTPUT_UTTERANCES]]
     exact = [outputs.embedding for outputs in run(network, shown)]

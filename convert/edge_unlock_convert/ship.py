@@ -36,8 +36,6 @@ from edge_unlock_convert.trials import score_trials
 COHORT_NAME = "cohort.npy"
 COHORT_SPEAKERS = 200
 CALIBRATION_PIECES = 120
-FALSE_ACCEPT_RATES = {"far-1e-2": 1e-2, "far-1e-3": 1e-3}
-DEFAULT_OPERATING_POINT = "far-1e-3"
 HELD_OUT_PIECES = 30
 """A held-out speaker of more is not listened to further: few would outweigh many."""
 LOUDNESS = (1.0, 0.1, 0.02)
@@ -170,9 +168,9 @@ def ship(source: Path, speech: Path, output: Path, version: str = "1") -> Manife
                 false_accept_rate=rate,
                 threshold=frr_at_far(target, nontarget, rate).threshold,
             )
-            for name, rate in FALSE_ACCEPT_RATES.items()
+            for name, rate in quantize.FALSE_ACCEPT_RATES.items()
         ),
-        default_operating_point=DEFAULT_OPERATING_POINT,
+        default_operating_point=quantize.DEFAULT_OPERATING_POINT,
         calibration=Calibration(slope=slope, offset=offset),
         cohort=PackagedFile(file=COHORT_NAME, sha256=hashlib.sha256(file.getvalue()).hexdigest()),
         accuracy={
