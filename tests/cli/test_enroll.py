@@ -75,7 +75,8 @@ def poor(tmp_path, people):
     """One good recording spoiled in each way."""
     voice, rate = soundfile.read(people["alice"][0], dtype="float32")
     room = np.random.default_rng(1).normal(0, 3e-4, voice.size).astype(np.float32)
-    noise = np.random.default_rng(2).normal(0, 0.025, voice.size).astype(np.float32)
+    loudness = np.sqrt(np.mean(np.square(voice[rate:-rate])))
+    noise = np.random.default_rng(2).normal(0, 0.7 * loudness, voice.size).astype(np.float32)
     spoiled = {
         "no voice found": room,
         "too quiet": 0.03 * voice + 0.03 * room,
