@@ -15,7 +15,7 @@ for extra in "$@"; do
             packages+=(pulseaudio pulseaudio-utils) # a microphone without a sound card
             # real voices for the tests, where the project's data does not lie beside the checkout
             [ -d "$root/../shared/data" ] ||
-                packages+=(asterisk-core-sounds-{en,fr}-g722 ffmpeg)
+                packages+=(asterisk-core-sounds-{en,it}-g722 ffmpeg)
             ;;
     esac
 done

@@ -1,8 +1,8 @@
 """Real human speech for tests; none of it is in the repository.
 
-It comes from the data directory that lies beside the repository, else from Debian's
-``asterisk-core-sounds-en-g722`` (decoded by ffmpeg). Tests never go without: if neither
-is there, they fail.
+It comes from the data directory that lies beside the repository, else from Debian's packages
+``asterisk-core-sounds-en-g722`` and ``-it-g722``, decoded by ffmpeg. Tests never go without: if
+neither is there, they fail.
 """
 
 import subprocess
@@ -14,11 +14,13 @@ import soundfile
 from edge_unlock.audio import Samples
 
 EVAL = Path(__file__).parents[2] / "shared" / "data" / "eval" / "speechocean762"
-LONGEST_S = 7  # prompts of many sentences would be several utterances
 ADULTS = ("0306", "0981")
 """A woman and a man whom the model tells apart clearly: tests that use them are of the way from
 sound to decision. How often the model errs is measured by ``edge-unlock-convert evaluate``."""
-PROMPTS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
+
+PROMPTS = Path("/usr/share/asterisk/sounds")
+PROMPT_VOICES = ("en_US_f_Allison", "it_IT_m_Carlo")
+LONGEST_S = 6  # longer prompts are several sentences, and so several utterances
 
 
 def utterances(count: int) -> list[Samples]:
@@ -27,7 +29,7 @@ def utterances(count: int) -> list[Samples]:
     if paths:
         return [_read(path) for path in paths[:: len(paths) // count][:count]]
     # vm-* are whole sentences; digits and letters are too short for most tests
-    paths = sorted(PROMPTS.glob("vm-*.g722"))
+    paths = sorted((PROMPTS / PROMPT_VOICES[0]).glob("vm-*.g722"))
     decoded = (_decode(path) for path in paths)
     found = [samples for _, samples in zip(range(4 * count), decoded, strict=False)]
     found = [samples for samples in found if samples.size >= 16000][:count]
@@ -52,10 +54,10 @@ def _speaker(number: int, count: int) -> list[Samples]:
     if EVAL.exists():
         found = [_read(path) for path in sorted((EVAL / ADULTS[number]).glob("*.flac"))]
     else:
-        prompts = sorted(PROMPTS.parent.glob("*_Allison")) + sorted(PROMPTS.parent.glob("fr_*"))
-        found = [_decode(path) for path in sorted(prompts[number].glob("vm-*.g722"))]
-    sentences = [samples for samples in found if samples.size <= LONGEST_S * 16000]
-    longest = sorted(sentences, key=len, reverse=True)[:count]
+        paths = sorted((PROMPTS / PROMPT_VOICES[number]).glob("vm-*.g722"))
+        decoded = [_decode(path) for path in paths]
+        found = [samples for samples in decoded if samples.size <= LONGEST_S * 16000]
+    longest = sorted(found, key=len, reverse=True)[:count]
     if len(longest) < count:
         raise RuntimeError(f"speaker {number} has too few utterances")
     return longest
