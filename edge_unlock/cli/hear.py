@@ -185,12 +185,8 @@ def _gatekeeper(session: Session, name: str | None, operating_point: str | None)
         templates = vault.templates(session.identity)
     else:
         templates = [vault.template(name, session.identity)]
-    recognizer = Recognizer(
-        session.encoder,
-        session.scorer,
-        templates,
-        operating_point,
-    )
+        name = templates[0].user  # as the vault spells it
+    recognizer = Recognizer(session.encoder, session.scorer, templates, operating_point)
     return Gatekeeper(vault, recognizer, name)
 
 

@@ -221,3 +221,10 @@ def test_stricter_operating_points_need_more(enrolled, people, package):
         result = enrolled.run("verify", "alice", *arguments)
         thresholds.append(json.loads(result.stdout)["threshold"])
         assert thresholds[-1] == pytest.approx(point.threshold, abs=1e-4)
+
+
+def test_a_name_may_be_typed_in_another_unicode_form(initialized, people):
+    assert initialized.enroll("zo\u00eb", people["alice"][:4]).exit_code == 0
+    result = initialized.run("verify", "zoe\u0308", "--json", "--input", people["alice"][4])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["user"] == "zo\u00eb"
