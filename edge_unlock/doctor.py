@@ -12,7 +12,7 @@ from edge_unlock.audio import SAMPLE_RATE_HZ, File, Microphone, Samples
 from edge_unlock.encoder import Encoder
 from edge_unlock.errors import EdgeUnlockError
 from edge_unlock.model import ModelPackage
-from edge_unlock.segment import Segmenter
+from edge_unlock.segment import Segmenter, dbfs
 from edge_unlock.vault import KeyFile, Vault
 
 MICROPHONE_S = 2.0
@@ -102,8 +102,8 @@ def _check_microphone(device: str | int | None) -> str:
                 break
         name, overruns, format_ = microphone.name, microphone.overruns, microphone.format
     samples = np.concatenate(blocks)
-    peak_dbfs = _dbfs(float(np.abs(samples).max()))
-    levels = [_dbfs(float(np.sqrt(np.mean(np.square(block))))) for block in blocks]
+    peak_dbfs = dbfs(float(np.square(samples).max()))
+    levels = [dbfs(float(np.mean(np.square(block)))) for block in blocks]
     noise_dbfs = float(np.percentile(levels, 10))
     detail = (
         f"{name}: {format_}; noise floor {noise_dbfs:.0f} dBFS, peak {peak_dbfs:.0f} dBFS, "
@@ -116,7 +116,3 @@ def _check_microphone(device: str | int | None) -> str:
     if noise_dbfs > MAX_NOISE_DBFS:
         raise EdgeUnlockError(detail, "Too loud: lower its level, or find a quieter place.")
     return detail
-
-
-def _dbfs(amplitude: float) -> float:
-    return 20 * float(np.log10(max(amplitude, 1e-5)))

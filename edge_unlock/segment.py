@@ -195,7 +195,7 @@ class Segmenter:
     def _step(self, chunk: Samples, power: float, band_power: float) -> Segment | None:
         """Look at one chunk; return the utterance that it ends."""
         self._band_power += LEVEL_SMOOTHING * (band_power - self._band_power)
-        is_speech = self._is_speech(chunk, _dbfs(self._band_power))
+        is_speech = self._is_speech(chunk, dbfs(self._band_power))
         if is_speech and self._open is None:
             self._open = _Utterance(max(self._position - self._pre_roll_samples, self._last_end))
         self._position += CHUNK_SAMPLES
@@ -261,8 +261,8 @@ class Segmenter:
             end_s=self._last_end / SAMPLE_RATE_HZ,
             samples=samples,
             truncated=truncated,
-            noise_dbfs=_dbfs(noise_power),
-            speech_dbfs=_dbfs(fmean(utterance.speech_powers)),
+            noise_dbfs=dbfs(noise_power),
+            speech_dbfs=dbfs(fmean(utterance.speech_powers)),
             clipped_fraction=_clipped_fraction(samples),
         )
 
@@ -333,7 +333,7 @@ def _chunks(duration_s: float) -> int:
     return math.ceil(duration_s * SAMPLE_RATE_HZ / CHUNK_SAMPLES)
 
 
-def _dbfs(power: float) -> float:
+def dbfs(power: float) -> float:
     """Mean square, where full scale is 1, as dBFS."""
     return 10 * math.log10(max(power, SILENCE_POWER))
 

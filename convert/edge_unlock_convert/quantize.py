@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import ArrayLike
 
 from edge_unlock.features import FeatureSpec, Float32, Normalization
 from edge_unlock.model import (
@@ -299,7 +300,11 @@ def _operating_points(trials: compare.PairedTrials | None) -> tuple[OperatingPoi
                 threshold=1.0,
             ),
         )
-    target, nontarget = trials.quantized.split()
+    return operating_points(*trials.quantized.split())
+
+
+def operating_points(target: ArrayLike, nontarget: ArrayLike) -> tuple[OperatingPoint, ...]:
+    """The thresholds that ship, set on the scores of target and non-target trials."""
     return tuple(
         OperatingPoint(
             name=name,

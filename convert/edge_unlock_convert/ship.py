@@ -28,7 +28,7 @@ from edge_unlock.model import (
 from edge_unlock_convert import checkpoint, quantize
 from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
 from edge_unlock_convert.front_end import read_front_end
-from edge_unlock_convert.metrics import Trials, cllr, eer, fit_calibration, frr_at_far
+from edge_unlock_convert.metrics import Trials, cllr, eer, fit_calibration
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.sampler import held_out_speakers
 from edge_unlock_convert.trials import score_trials
@@ -162,14 +162,7 @@ def ship(source: Path, speech: Path, output: Path, version: str = "1") -> Manife
     np.save(file, cohort)
     manifest = msgspec.structs.replace(
         draft,
-        operating_points=tuple(
-            OperatingPoint(
-                name=name,
-                false_accept_rate=rate,
-                threshold=frr_at_far(target, nontarget, rate).threshold,
-            )
-            for name, rate in quantize.FALSE_ACCEPT_RATES.items()
-        ),
+        operating_points=quantize.operating_points(target, nontarget),
         default_operating_point=quantize.DEFAULT_OPERATING_POINT,
         calibration=Calibration(slope=slope, offset=offset),
         cohort=PackagedFile(file=COHORT_NAME, sha256=hashlib.sha256(file.getvalue()).hexdigest()),
