@@ -25,6 +25,7 @@ class Extra:
     network: Network
     scheme: str
     range: str
+    weight_range: str
     calibration_utterances: int
     same_speech: bool
 
@@ -95,9 +96,9 @@ def quantization_rows(comparison: Comparison) -> list[tuple[str, str]]:
 def _quantization(comparison: Comparison, extra: Extra) -> str:
     where = "the speech that it was calibrated on" if extra.same_speech else "other speech"
     how = (
-        f"Scheme {extra.scheme}, input range {extra.range}, calibrated on "
-        f"{extra.calibration_utterances} utterances; compared on {where}. Templates "
-        "are of three utterances; intervals are of 95%, by drawing speakers."
+        f"Scheme {extra.scheme}, input range {extra.range}, weight range {extra.weight_range}, "
+        f"calibrated on {extra.calibration_utterances} utterances; compared on {where}. "
+        "Templates are of three utterances; intervals are of 95%, by drawing speakers."
     )
     return f"{how}\n\n{_table(('figure', 'value'), quantization_rows(comparison))}"
 

@@ -22,6 +22,7 @@ from edge_unlock.model import (
 )
 from edge_unlock_convert import calibration, card, checkpoint, compare, flatbuffer, metrics, worker
 from edge_unlock_convert.calibration import Range
+from edge_unlock_convert.clipping import WeightRange, clip_weights
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.front_end import (
     FRONT_END_NAME,
@@ -64,6 +65,7 @@ class Recipe:
 
     scheme: str = "int8"
     range: Range = "minmax"
+    weight_range: WeightRange = "minmax"
     calibration_utterances: int = 100
     test_utterances: int = 500
     limits: compare.Limits = field(default_factory=compare.Limits)
@@ -86,9 +88,17 @@ class Result(NamedTuple):
     comparison: compare.Comparison
 
 
-def convert(network: Network, inputs: Sequence[Float32], scheme: str, method: Range) -> bytes:
+def convert(
+    network: Network,
+    inputs: Sequence[Float32],
+    scheme: str,
+    method: Range,
+    weight_range: WeightRange = "minmax",
+) -> bytes:
     """The TFLite model of a network, calibrated on ``inputs``, each (T, F); checked."""
     check_tensorflow()
+    if weight_range == "output":
+        network = clip_weights(network, inputs)
     with tempfile.TemporaryDirectory(prefix="edge-unlock-") as name:
         directory = Path(name)
         network.save(directory / worker.NETWORK_NAME)
@@ -203,7 +213,7 @@ def quantize(job: Job, stage: Stage) -> Result:
     if not inputs:
         raise ConversionError("the calibration speech is too short", "Give longer recordings.")
     with stage(f"converting to {recipe.scheme}", None):
-        model = convert(network, inputs, recipe.scheme, recipe.range)
+        model = convert(network, inputs, recipe.scheme, recipe.range, recipe.weight_range)
     comparison, trials = compare_on_speech(
         Encoding(network, model, front_end),
         Speech(job.test_speech or job.speech, recipe.test_utterances, together=TARGET_UTTERANCES),
@@ -215,6 +225,7 @@ def quantize(job: Job, stage: Stage) -> Result:
         network=network,
         scheme=recipe.scheme,
         range=recipe.range,
+        weight_range=recipe.weight_range,
         calibration_utterances=len(inputs),
         same_speech=job.test_speech is None,
     )

@@ -1,27 +1,42 @@
 """The table of calibration recipes in convert/README.md.
 
-    python convert/figures/ranges.py CHECKPOINT MANIFEST [--split train] > table.md
+    python convert/figures/ranges.py CHECKPOINT MANIFEST [--split train] [--only WORDS] > table.md
 
-Choices are made on training speech: the first utterance of a speaker calibrates, further ones
-are compared.
+Choices are made on training speech: the first utterance of each of 300 speakers calibrates, the
+next five of the first 100 are compared. A row is a recipe; ``--only`` takes those whose name
+holds the words.
 """
 
 import argparse
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import NamedTuple
 
 from edge_unlock.features import Float32
 from edge_unlock_convert import checkpoint, compare, quantize
 from edge_unlock_convert.calibration import RANGES, Range
-from edge_unlock_convert.front_end import read_front_end
-from edge_unlock_convert.network import LstmLayer, Network
-from edge_unlock_convert.speech import Source, Speech
+from edge_unlock_convert.clipping import WeightRange
+from edge_unlock_convert.front_end import FrontEnd, read_front_end
+from edge_unlock_convert.speech import Recording, Source, Speech
 
-TOGETHER = 6
-SPEAKERS = 100
-CLIPS = np.linspace(0.5, 1.0, 26)
+CALIBRATING_SPEAKERS, COMPARED_SPEAKERS, TOGETHER = 300, 100, 6
+COUNTS = (10, 30, 100, 300)
+
+
+class Row(NamedTuple):
+    """One recipe."""
+
+    name: str
+    calibration_utterances: int = 100
+    range: Range = "minmax"
+    weight_range: WeightRange = "minmax"
+
+
+ROWS = (
+    *(Row(f"input {method}", range=method) for method in RANGES),
+    *(Row(f"calibrate on {count}", count) for count in COUNTS),
+    Row("weights output", weight_range="output"),
+)
 
 
 def main() -> None:
@@ -30,71 +45,51 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("speech", type=Path)
     parser.add_argument("--split", default="train")
+    parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     front_end = read_front_end(arguments.checkpoint / "front_end.json")
     pooling = front_end.encoder.pooling
     network = checkpoint.read(arguments.checkpoint, checkpoint.Options(pooling=pooling))
-    speech = Speech(
-        Source(arguments.speech, arguments.split), SPEAKERS * TOGETHER, together=TOGETHER
-    )
-    calibrating: dict[str | None, Float32] = {}
+    source = Source(arguments.speech, arguments.split)
+    rate_hz = front_end.features.sample_rate_hz
+    calibrating = Speech(source, CALIBRATING_SPEAKERS).recordings(rate_hz)
+    inputs = [steps for _, steps in prepare(calibrating, front_end)]
+    speech = Speech(source, COMPARED_SPEAKERS * TOGETHER, together=TOGETHER)
     compared, speakers = [], []
-    for recording in speech.recordings(front_end.features.sample_rate_hz):
-        steps = front_end.steps(recording.samples)
-        if not len(steps):
-            continue
-        if recording.speaker not in calibrating:
-            calibrating[recording.speaker] = steps
-        else:
+    seen: set[str | None] = set()
+    for speaker, steps in prepare(speech.recordings(rate_hz), front_end):
+        if speaker in seen:
             compared.append(steps)
-            speakers.append(recording.speaker)
-    inputs = list(calibrating.values())
+            speakers.append(speaker)
+        seen.add(speaker)
     print(f"{len(inputs)} calibration utterances, {len(compared)} compared\n")
     print("| recipe | utterances | cosine median | 1st percentile | least | SQNR | EER change |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-
-    def row(name: str, count: int, method: Range, source: Network) -> None:
-        model = quantize.convert(source, inputs[:count], "int8", method)
+    for row in ROWS:
+        if arguments.only not in row.name:
+            continue
+        count = row.calibration_utterances
+        model = quantize.convert(network, inputs[:count], "int8", row.range, row.weight_range)
         embedded = compare.embed(network, model, compared, pooling)
         result, _ = compare.compare(embedded, speakers, 0, len(model))
         rates = result.error_rates
         change = "-" if rates is None else f"{100 * rates.eer_delta:+.3f}"
         print(
-            f"| {name} | {min(count, len(inputs))} | {result.cosine_median:.5f} "
+            f"| {row.name} | {min(count, len(inputs))} | {result.cosine_median:.5f} "
             f"| {result.cosine_p1:.5f} | {result.cosine_min:.5f} "
             f"| {result.sqnr_db['embedding']:.1f} dB | {change} |",
             flush=True,
         )
 
-    for method in RANGES:
-        row(f"input {method}", 100, method, network)
-    for count in (3, 10, 30):
-        row("input minmax", count, "minmax", network)
-    row("input minmax, weights clipped for least squared error", 100, "minmax", clipped(network))
 
-
-def clipped(network: Network) -> Network:
-    """The network with every gate's matrix clipped to the range of least int8 error."""
-
-    def clip(matrix: Float32) -> Float32:
-        gates = np.split(matrix, 4)
-        return np.concatenate([np.clip(gate, -limit(gate), limit(gate)) for gate in gates])
-
-    layers = [
-        LstmLayer(clip(layer.input_weights), clip(layer.recurrent_weights), layer.bias)
-        for layer in network.layers
-    ]
-    return replace(network, layers=tuple(layers))
-
-
-def limit(matrix: Float32) -> float:
-    """The magnitude at which rounding to int8 and clipping cost least together."""
-    top = float(np.abs(matrix).max())
-    errors = []
-    for share in CLIPS:
-        scale = top * share / 127
-        errors.append(np.square(np.clip(np.rint(matrix / scale), -127, 127) * scale - matrix).sum())
-    return top * float(CLIPS[int(np.argmin(errors))])
+def prepare(
+    recordings: Iterable[Recording], front_end: FrontEnd
+) -> Iterator[tuple[str | None, Float32]]:
+    """Speaker and network input of the recordings that are long enough for a step."""
+    for recording in recordings:
+        steps = front_end.steps(recording.samples)
+        if len(steps):
+            yield recording.speaker, steps
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@
 
 Its front end is not that of the device (mel powers without a logarithm), so the network is
 fed as it was trained and compared float against int8 on the same inputs. Each power is
-divided by its deviation first, and the deviations are multiplied into the input weights,
-which leaves the float network the same and gives every coefficient the same share of the
-int8 range.
+divided by a scale of its own first and the scales are multiplied into the input weights, which
+leaves the float network the same: the deviation of the power, or a scale that shares the
+difficulty of rounding between the inputs and the weights (``--strength``).
 """
 
 import argparse
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from edge_unlock.features import Float32
 from edge_unlock_convert import checkpoint, compare, quantize
 from edge_unlock_convert.calibration import RANGES
 from edge_unlock_convert.card import quantization_rows
+from edge_unlock_convert.clipping import WEIGHT_RANGES
 from edge_unlock_convert.network import LstmLayer, Network
 from edge_unlock_convert.speech import Source, Speech
 
@@ -35,7 +37,10 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=500)
     parser.add_argument("--ranges", nargs="*", choices=RANGES, default=["mse"])
     parser.add_argument("--schemes", nargs="*", default=["int8"])
+    parser.add_argument("--weight-ranges", nargs="*", choices=WEIGHT_RANGES, default=["minmax"])
     parser.add_argument("--split", default="eval")
+    parser.add_argument("--strength", type=float, help="Equalize so much (0 to 1).")
+    parser.add_argument("--percentile", type=float, default=100.0, help="Clip powers above.")
     arguments = parser.parse_args()
     options = checkpoint.Options(
         embedding=["linear"],
@@ -56,24 +61,45 @@ def main() -> None:
     for recording in speech.recordings(RATE_HZ):
         compared.append(mel_powers(recording.samples))
         speakers.append(recording.speaker)
-    deviation = np.concatenate(calibrating).std(axis=0)
-    scaled = rescale(network, deviation)
-    for scheme in arguments.schemes:
-        for method in arguments.ranges:
-            model = quantize.convert(
-                scaled, [one / deviation for one in calibrating], scheme, method
-            )
-            embedded = compare.embed(scaled, model, [one / deviation for one in compared], "last")
-            result, _ = compare.compare(embedded, speakers, 4 * network.parameters, len(model))
-            print(f"\n## {scheme}, input range {method}\n\n| figure | value |\n| --- | --- |")
-            for row in quantization_rows(result):
-                print(f"| {row[0]} | {row[1]} |", flush=True)
+    powers = np.concatenate(calibrating)
+    if arguments.strength is None:
+        scales = powers.std(axis=0)
+    else:
+        scales = equalizing_scales(network, powers, arguments.strength, arguments.percentile)
+    limit = np.percentile(powers / scales, arguments.percentile)
+    scaled = rescale(network, scales)
+    inputs = [np.minimum(one / scales, limit) for one in calibrating]
+    tests = [one / scales for one in compared]
+    for scheme, method, weight_range in itertools.product(
+        arguments.schemes, arguments.ranges, arguments.weight_ranges
+    ):
+        model = quantize.convert(scaled, inputs, scheme, method, weight_range)
+        embedded = compare.embed(scaled, model, tests, "last")
+        result, _ = compare.compare(embedded, speakers, 4 * network.parameters, len(model))
+        print(f"\n## {scheme}, input range {method}, weight range {weight_range}\n")
+        print("| figure | value |\n| --- | --- |")
+        for row in quantization_rows(result):
+            print(f"| {row[0]} | {row[1]} |", flush=True)
 
 
-def rescale(network: Network, deviation: Float32) -> Network:
-    """The network that gives for ``x / deviation`` what this one gives for ``x``."""
+def equalizing_scales(
+    network: Network, powers: Float32, strength: float, percentile: float
+) -> Float32:
+    """Scale (40,) of each power: ``reach^a / weight^(1 - a)`` with the strength ``a``.
+
+    SmoothQuant's formula (Xiao et al. 2023), with percentiles for the greatest input and the
+    root mean square for the greatest weight, both of which single numbers would decide.
+    """
+    reach = np.percentile(powers, percentile, axis=0)
+    weight = np.sqrt(np.mean(np.square(network.layers[0].input_weights), axis=0))
+    scales: Float32 = (reach**strength / weight ** (1 - strength)).astype(np.float32)
+    return scales
+
+
+def rescale(network: Network, scales: Float32) -> Network:
+    """The network that gives for ``x / scales`` what this one gives for ``x``."""
     first = network.layers[0]
-    wider = LstmLayer(first.input_weights * deviation, first.recurrent_weights, first.bias)
+    wider = LstmLayer(first.input_weights * scales, first.recurrent_weights, first.bias)
     return replace(network, layers=(wider, *network.layers[1:]))
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 SCHEMES = ("int8", "int16x8", "dynamic", "float32")
 RANGES = ("minmax", "percentile", "mse", "output")
+WEIGHT_RANGES = ("minmax", "output")
 POOLINGS = ("attention", "mean", "last")
 
 
@@ -29,6 +30,13 @@ POOLINGS = ("attention", "mean", "last")
 @click.option("--front-end", type=PATH, help="front_end.json [default: beside the checkpoint].")
 @click.option("--scheme", type=click.Choice(SCHEMES), default="int8", show_default=True)
 @click.option("--range", "method", type=click.Choice(RANGES), default="minmax", show_default=True)
+@click.option(
+    "--weight-range",
+    type=click.Choice(WEIGHT_RANGES),
+    default="minmax",
+    show_default=True,
+    help="output: clip LSTM weights where that helps; for matrices with a few large ones.",
+)
 @click.option(
     "--utterances",
     type=click.IntRange(1),
@@ -109,6 +117,7 @@ def quantize(**options: Any) -> None:
         recipe=conversion.Recipe(
             scheme=options["scheme"],
             range=options["method"],
+            weight_range=options["weight_range"],
             calibration_utterances=options["utterances"],
             test_utterances=options["test_utterances"],
             limits=compare.Limits(options["min_cosine"], options["max_eer_delta"] / 100),
