@@ -25,9 +25,9 @@ class Extra:
     network: Network
     scheme: str
     range: str
-    weight_range: str
     calibration_utterances: int
     same_speech: bool
+    weight_range: str = "minmax"
 
 
 def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extra) -> str:

@@ -4,6 +4,7 @@ A converter that crashes or is killed must end in an error message, and a hostil
 must not reach the memory of this process.
 """
 
+import errno
 import importlib.metadata
 import json
 import os
@@ -11,6 +12,9 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,9 @@ MEMORY_LIMIT_BYTES = 12 * 2**30
 TIME_LIMIT_S = 1800.0
 REQUEST_NAME, ERROR_NAME, LOG_NAME = "request.json", "error.json", "worker.log"
 KNOWN_GOOD_TENSORFLOW = "2.15"
+LAST_PYTHON = (3, 11)
+"""With a build of that TensorFlow."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISTRIBUTIONS = ("tensorflow-cpu", "tensorflow", "tensorflow-intel", "tensorflow-macos")
 
 
@@ -61,11 +68,36 @@ def run_worker(task: str, directory: Path, request: dict[str, Any] | None = None
     if status == 0:
         return
     error_path = directory / ERROR_NAME
-    if error_path.exists():
+    if error_path.exists() and error_path.stat().st_size:
         told = json.loads(error_path.read_text())
         kind = CheckpointError if told["kind"] == "checkpoint" else ConversionError
         raise kind(told["message"], told["hint"])
+    if not os.statvfs(directory).f_bavail:
+        raise ConversionError(*disk_full(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     raise _crash(task, status, log_path.read_text(errors="replace"))
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary directory for the files that go to a worker and come back.
+
+    Raises ``ConversionError`` when the disk is full there.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="edge-unlock-") as name:
+            yield Path(name)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise ConversionError(*disk_full(error)) from error
+
+
+def disk_full(error: OSError) -> tuple[str, str]:
+    """Message and hint for a scratch directory that cannot take more."""
+    return (
+        f"cannot write temporary files in {tempfile.gettempdir()}: {error.strerror}",
+        "Make room there, or name another directory with TMPDIR.",
+    )
 
 
 def check_tensorflow() -> str:
@@ -73,27 +105,42 @@ def check_tensorflow() -> str:
 
     Raises ``ConversionError`` when there is none, or one that is known not to convert an LSTM.
     """
-    install = 'Install the converter with Python 3.11: pip install "edge-unlock[convert]".'
-    if sys.version_info >= (3, 12):
-        install = (
-            f"TensorFlow {KNOWN_GOOD_TENSORFLOW} has no build for Python "
-            f"{sys.version_info.major}.{sys.version_info.minor}: make an environment with Python "
-            "3.11 (python3.11 -m venv, or uv venv --python 3.11), then pip install "
-            '"edge-unlock[convert]" in it.'
+    version = _installed_tensorflow()
+    hint = installation_hint(sys.version_info[:2])
+    if version is None:
+        raise ConversionError("TensorFlow is not installed", hint)
+    if not converts_lstm(version):
+        raise ConversionError(
+            f"TensorFlow {version} is installed; {KNOWN_GOOD_TENSORFLOW} is the one that is "
+            "known to convert an LSTM to int8 (2.17 to 2.21 crash)",
+            hint,
         )
+    return version
+
+
+def converts_lstm(version: str) -> bool:
+    """Whether this TensorFlow is one that is known to convert an LSTM to int8."""
+    return version.split(".")[:2] == KNOWN_GOOD_TENSORFLOW.split(".")
+
+
+def installation_hint(python: tuple[int, int]) -> str:
+    """How to get an environment that converts, from this version of Python."""
+    if python <= LAST_PYTHON:
+        return 'Install the converter with Python 3.11: pip install "edge-unlock[convert]".'
+    return (
+        f"TensorFlow {KNOWN_GOOD_TENSORFLOW} has no build for Python {python[0]}.{python[1]}: make "
+        "an environment with Python 3.11 (python3.11 -m venv, or uv venv --python 3.11), then pip "
+        'install "edge-unlock[convert]" in it.'
+    )
+
+
+def _installed_tensorflow() -> str | None:
     for name in DISTRIBUTIONS:
         try:
-            version = importlib.metadata.version(name)
+            return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        if version.rpartition(".")[0] != KNOWN_GOOD_TENSORFLOW:
-            raise ConversionError(
-                f"TensorFlow {version} is installed; {KNOWN_GOOD_TENSORFLOW} is the one that is "
-                "known to convert an LSTM to int8 (2.17 to 2.21 crash)",
-                install,
-            )
-        return version
-    raise ConversionError("TensorFlow is not installed", install)
+    return None
 
 
 def _limit_memory() -> None:

@@ -1,7 +1,6 @@
 """A checkpoint to a verified model package."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from edge_unlock_convert.front_end import (
     measure_normalization,
     read_front_end,
 )
-from edge_unlock_convert.isolation import check_tensorflow, run_worker
+from edge_unlock_convert.isolation import check_tensorflow, run_worker, scratch
 from edge_unlock_convert.network import Network, Pooling
 from edge_unlock_convert.speech import Source, Speech
 
@@ -99,8 +98,7 @@ def convert(
     check_tensorflow()
     if weight_range == "output":
         network = clip_weights(network, inputs)
-    with tempfile.TemporaryDirectory(prefix="edge-unlock-") as name:
-        directory = Path(name)
+    with scratch() as directory:
         network.save(directory / worker.NETWORK_NAME)
         laid = calibration.lay_out(network, inputs, method)
         np.save(directory / worker.CALIBRATION_NAME, laid, allow_pickle=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_unlock_convert.errors import CheckpointError, ConversionError
-from edge_unlock_convert.isolation import ERROR_NAME, REQUEST_NAME
+from edge_unlock_convert.isolation import DISK_FULL, ERROR_NAME, REQUEST_NAME, disk_full
 
 NETWORK_NAME, CALIBRATION_NAME, MODEL_NAME = "network.npz", "calibration.npy", "model.tflite"
 
@@ -19,12 +19,20 @@ def main(task: str, directory: Path) -> int:
     request = json.loads((directory / REQUEST_NAME).read_text())
     try:
         TASKS[task](directory, request)
+    except OSError as met:
+        if met.errno not in DISK_FULL:
+            raise
+        return _tell(directory, ConversionError(*disk_full(met)))
     except ConversionError as error:
-        kind = "checkpoint" if isinstance(error, CheckpointError) else "conversion"
-        told = {"kind": kind, "message": str(error), "hint": error.hint}
-        (directory / ERROR_NAME).write_text(json.dumps(told))
-        return 1
+        return _tell(directory, error)
     return 0
+
+
+def _tell(directory: Path, error: ConversionError) -> int:
+    kind = "checkpoint" if isinstance(error, CheckpointError) else "conversion"
+    told = {"kind": kind, "message": str(error), "hint": error.hint}
+    (directory / ERROR_NAME).write_text(json.dumps(told))
+    return 1
 
 
 def _read(directory: Path, request: dict[str, Any]) -> None:

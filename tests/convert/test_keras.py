@@ -93,6 +93,59 @@ def sequential(*layers):
     return {"class_name": "Sequential", "config": {"layers": entries}}
 
 
+def tensor(layer):
+    """How Keras 3 names what a layer gives."""
+    config = {"shape": [None, None, 4], "dtype": "float32", "keras_history": [layer, 0, 0]}
+    return {"class_name": "__keras_tensor__", "config": config}
+
+
+def functional(*layers):
+    """What Keras 3 writes of a Functional model: class, name, settings, inputs, mask."""
+    entries = []
+    for kind, name, config, sources, mask in layers:
+        nodes = [{"args": [tensor(one) for one in sources], "kwargs": {"mask": tensor(mask)}}]
+        entries.append(
+            {
+                "class_name": kind,
+                "module": "keras.src.ops.numpy" if kind in ("NotEqual", "Any") else "keras.layers",
+                "registered_name": kind if kind in ("NotEqual", "Any") else None,
+                "config": {"name": name, "dtype": {"class_name": "DTypePolicy"}, **config},
+                "inbound_nodes": nodes if sources else [],
+            }
+        )
+    return {"module": "keras.src.models.functional", "class_name": "Functional"} | {
+        "config": {"layers": entries}
+    }
+
+
+def test_keras_3_masks_with_operators_of_their_own(network, inputs, tmp_path):
+    """As Keras 3.6 and 3.15 write the model of this module (compared with their own output)."""
+    lstm = {"return_sequences": True, "activation": "tanh", "recurrent_activation": "sigmoid"}
+    described = functional(
+        ("InputLayer", "input", {}, [], ""),
+        ("NotEqual", "not_equal", {}, ["input"], ""),
+        ("Masking", "masking", {"mask_value": 0.0}, ["input"], ""),
+        ("Any", "any", {"axis": -1}, ["not_equal"], ""),
+        ("LSTM", "z", lstm, ["masking"], "any"),
+        ("LSTM", "y", lstm, ["z"], "any"),
+        ("Dense", "b", {"units": network.embedding_size, "activation": "linear"}, ["y"], "any"),
+        ("Dense", "a", {"units": 1, "activation": "linear"}, ["y"], "any"),
+    )
+    weights = tmp_path / "w.h5"
+    with h5py.File(weights, "w") as file:
+        for group, layer in zip(("lstm", "lstm_1"), network.layers, strict=True):
+            arrays = (layer.input_weights.T, layer.recurrent_weights.T, layer.bias)
+            for number, array in enumerate(arrays):
+                file[f"layers/{group}/cell/vars/{number}"] = array
+        dense = (network.embedding[0], network.attention)
+        for group, layer in zip(("dense", "dense_1"), dense, strict=True):
+            file[f"layers/{group}/vars/0"] = layer.weights.T
+            file[f"layers/{group}/vars/1"] = layer.bias
+    found = read_here(archive(tmp_path / "model.keras", described, weights), Options())
+    assert_same(found, network, inputs)
+    assert found.notes == ("Masking was dropped: the device never pads",)
+
+
 LSTM = ("LSTM", {"units": 4, "return_sequences": True})
 
 

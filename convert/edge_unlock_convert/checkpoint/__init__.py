@@ -4,14 +4,13 @@ A checkpoint is untrusted: nothing in it is executed, sizes are capped, and it i
 process of its own.
 """
 
-import tempfile
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.errors import CheckpointError
-from edge_unlock_convert.isolation import run_worker
+from edge_unlock_convert.isolation import run_worker, scratch
 from edge_unlock_convert.network import Network
 
 __all__ = ["MAX_CHECKPOINT_BYTES", "Options", "read", "read_here"]
@@ -34,8 +33,7 @@ def read(path: Path, options: Options) -> Network:
     """
     from edge_unlock_convert.worker import NETWORK_NAME
 
-    with tempfile.TemporaryDirectory(prefix="edge-unlock-") as name:
-        directory = Path(name)
+    with scratch() as directory:
         request = {"path": str(path.resolve()), "options": asdict(options)}
         run_worker("read", directory, request)
         return Network.load(directory / NETWORK_NAME)

@@ -28,6 +28,8 @@ GROUPS = {
 """The classes that can be converted, and what Keras calls them in an archive."""
 IDLE = ("InputLayer", "Dropout", "SpatialDropout1D", "GaussianNoise")
 """Do nothing once the network is trained."""
+MASK_OPERATORS = ("NotEqual", "Any")
+"""What Keras 3 writes beside a Masking layer: they compute the mask, which is dropped."""
 REASONS = {
     "Lambda": "a Lambda layer is a program, and programs in checkpoints are never run",
     "Bidirectional": "it needs the end of the utterance first, so it cannot stream",
@@ -73,6 +75,8 @@ def parse(description: Any) -> list[Layer]:
             )
         layers: list[Layer] = []
         for entry in config["layers"]:
+            if entry["class_name"] in MASK_OPERATORS:
+                continue
             previous = [layers[-1].name] if layers else []
             parents = previous if kind == "Sequential" else _parents(entry["inbound_nodes"])
             layers.append(_layer(entry, parents))
