@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +20,12 @@ from edge_unlock_convert.cli import COMMANDS, main
 
 def run(*arguments, **environment):
     return CliRunner().invoke(main, [str(one) for one in arguments], env=environment)
+
+
+def run_program(command, **environment):
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
 
 
 def assert_error(result, words):
@@ -69,6 +77,7 @@ def quantize(tmp_path, speech):
     return quantize
 
 
+SMALL_DISK = ("unshare", "--user", "--map-root-user", "--mount")
 needs_converter = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="no TensorFlow"
 )
@@ -88,6 +97,55 @@ class TestBadInput:
     def test_truncated_zip(self, quantize, tmp_path, checkpoint):
         (tmp_path / "cut.pt").write_bytes(checkpoint.read_bytes()[:-999])
         quantize(tmp_path / "cut.pt", words="damaged")
+
+    def test_truncated_keras_archive(self, quantize, tmp_path):
+        with zipfile.ZipFile(tmp_path / "cut.keras", "w") as archive:
+            archive.writestr("config.json", "{}")
+            archive.writestr("model.weights.h5", "x" * 999)
+        (tmp_path / "cut.keras").write_bytes((tmp_path / "cut.keras").read_bytes()[:-99])
+        quantize(tmp_path / "cut.keras", words="damaged")
+
+    def test_pickle_bomb(self, quantize, tmp_path):
+        class Bomb:
+            def __reduce__(self):
+                return os.system, (f"touch {tmp_path / 'exploded'}",)
+
+        torch = pytest.importorskip("torch")
+        torch.save({"lstm.weight_ih_l0": Bomb()}, tmp_path / "bomb.pt")
+        (tmp_path / "bare.pt").write_bytes(pickle.dumps(Bomb()))
+        quantize(tmp_path / "bomb.pt", words="never loaded")
+        quantize(tmp_path / "bare.pt", words="never loaded")
+        assert not (tmp_path / "exploded").exists()
+
+    @pytest.mark.filterwarnings("ignore::UserWarning")  # Keras says that .h5 is legacy
+    @pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])
+    def test_lambda_layer(self, quantize, tmp_path, name):
+        keras = pytest.importorskip("tensorflow").keras
+        mark = str(tmp_path / "ran")
+
+        def program(values):
+            import pathlib
+
+            pathlib.Path(mark).touch()
+            return values
+
+        model = keras.Sequential(
+            [
+                keras.layers.Input((None, 120)),
+                keras.layers.LSTM(4, return_sequences=True),
+                keras.layers.Lambda(program),
+            ]
+        )
+        model.save(tmp_path / name)
+        (tmp_path / "ran").unlink()  # building the model ran it
+        quantize(tmp_path / name, words="a Lambda layer is a program")
+        assert not (tmp_path / "ran").exists()
+
+    def test_network_without_lstm(self, quantize, tmp_path):
+        torch = pytest.importorskip("torch")
+        cnn = torch.nn.Sequential(torch.nn.Conv1d(40, 8, 5), torch.nn.ReLU(), torch.nn.Linear(8, 4))
+        torch.save(cnn.state_dict(), tmp_path / "cnn.pt")
+        quantize(tmp_path / "cnn.pt", words="no LSTM")
 
     def test_weights_that_are_not_numbers(self, quantize, tmp_path, state_dict):
         torch = pytest.importorskip("torch")
@@ -134,12 +192,35 @@ class TestBadInput:
         monkeypatch.setenv("PYTHONPATH", path)
         quantize(checkpoint, words="ended by SIGSEGV")
 
-    def test_full_disk(self, quantize, checkpoint, monkeypatch):
-        def full(*_):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr("edge_unlock_convert.package._write", full)
-        quantize(checkpoint, "--max-eer-delta", 100, words="No space left on device")
+    @pytest.mark.parametrize(
+        ("full", "words"),
+        [("out", "cannot write {}/out/package"), ("tmp", "temporary files in {}/tmp")],
+    )
+    def test_full_disk(self, tmp_path, checkpoint, speech, full, words):
+        """In a namespace of its own, a directory is a disk that holds a few blocks."""
+        if not shutil.which("unshare") or run_program([*SMALL_DISK, "true"]).returncode:
+            pytest.skip("no disk can be mounted here")
+        for name in ("out", "tmp"):
+            (tmp_path / name).mkdir()
+        command = [
+            *(sys.executable, "-m", "edge_unlock_convert", "quantize", checkpoint),
+            *("--speech", speech, "--out", tmp_path / "out" / "package"),
+            *("--max-eer-delta", "100", "--test-utterances", "2", "--utterances", "4"),
+        ]
+        script = (
+            'mount -t tmpfs -o size=16k none "$0" && { "$@"; status=$?; find "$0"; exit $status; }'
+        )
+        found = run_program(
+            [*SMALL_DISK, "sh", "-c", script, tmp_path / full, *command],
+            TMPDIR=str(tmp_path / "tmp"),
+        )
+        lines = found.stderr.strip().splitlines()
+        assert (found.returncode, len(lines)) == (1, 2), found.stderr
+        assert words.format(tmp_path) in lines[0]
+        assert "No space left on device" in lines[0]
+        assert lines[1].startswith("hint: Make room")
+        assert found.stdout.split() == [str(tmp_path / full)]
+        assert not list((tmp_path / "out").iterdir())
 
 
 def test_existing_package_is_not_replaced_unasked(tmp_path, checkpoint, speech):
