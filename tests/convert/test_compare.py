@@ -52,7 +52,11 @@ def test_not_a_number_is_refused():
         Limits().check(result)
 
 
-@pytest.mark.parametrize("speakers", [[None] * 80, [str(number) for number in range(80)]])
+@pytest.mark.parametrize(
+    "speakers",
+    [[None] * 80, [str(number) for number in range(80)], ["alone"] * 80],
+    ids=["nobody named", "one utterance each", "one speaker"],
+)
 def test_speech_without_trials_has_no_error_rates(speakers):
     result, trials = compare(embedded(0.1), speakers, 4, 1)
     assert (result.error_rates, trials) == (None, None)
