@@ -206,7 +206,7 @@ def run(network: Network, utterances: Sequence[Float32]) -> Iterator[Outputs]:
             row[: len(steps)] = steps
         hidden: list[Float32] = []
         for layer in network.layers:
-            hidden.append(_lstm(layer, hidden[-1] if hidden else batch))
+            hidden.append(_lstm(layer, hidden[-1] if hidden else batch)[0])
         embedding = hidden[-1]
         for dense in network.embedding:
             embedding = _dense(dense, embedding)
@@ -218,6 +218,15 @@ def run(network: Network, utterances: Sequence[Float32]) -> Iterator[Outputs]:
                 None if logit is None else logit[row, :length],
                 tuple(layer[row, :length] for layer in hidden),
             )
+
+
+def cell_reach(network: Network, sequences: Float32) -> tuple[float, ...]:
+    """The greatest magnitude of a cell state in every layer, for inputs (N, T, F)."""
+    hidden, reach = sequences, []
+    for layer in network.layers:
+        hidden, magnitude = _lstm(layer, hidden)
+        reach.append(magnitude)
+    return tuple(reach)
 
 
 def pool(embedding: Float32, logit: Float32 | None, pooling: Pooling) -> Float32:
@@ -237,21 +246,23 @@ def pool(embedding: Float32, logit: Float32 | None, pooling: Pooling) -> Float32
     return unit
 
 
-def _lstm(layer: LstmLayer, batch: Float32) -> Float32:
-    """Hidden states (B, T, H) of inputs (B, T, I)."""
+def _lstm(layer: LstmLayer, batch: Float32) -> tuple[Float32, float]:
+    """Hidden states (B, T, H) of inputs (B, T, I), and the greatest magnitude of a cell state."""
     size = layer.units
     gates = batch @ layer.input_weights.T + layer.bias
     recurrent = layer.recurrent_weights.T
     hidden = np.zeros((len(batch), size), np.float32)
     cell = np.zeros_like(hidden)
     outputs = np.empty((*batch.shape[:2], size), np.float32)
+    reach = 0.0
     for step in range(batch.shape[1]):
         now = gates[:, step] + hidden @ recurrent
         write, forget, candidate, show = np.split(now, GATES, axis=1)
         cell = _sigmoid(forget) * cell + _sigmoid(write) * np.tanh(candidate)
         hidden = _sigmoid(show) * np.tanh(cell)
         outputs[:, step] = hidden
-    return outputs
+        reach = max(reach, float(np.abs(cell).max()))
+    return outputs, reach
 
 
 def _dense(dense: Dense, inputs: Float32) -> Float32:

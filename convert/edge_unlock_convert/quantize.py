@@ -31,13 +31,15 @@ from edge_unlock_convert.front_end import (
     read_front_end,
 )
 from edge_unlock_convert.isolation import check_tensorflow, run_worker, scratch
-from edge_unlock_convert.network import Network, Pooling
+from edge_unlock_convert.network import Network, Pooling, cell_reach
 from edge_unlock_convert.speech import Source, Speech
 
 MODEL_NAME = "model.tflite"
 FALSE_ACCEPT_RATES = {"far-1e-2": 1e-2, "far-1e-3": 1e-3}
 DEFAULT_OPERATING_POINT = "far-1e-2"
 
+REACH_UTTERANCES = 32
+"""Show how far the cell states go; the range is the next power of two above."""
 TARGET_UTTERANCES = 5
 """Of one speaker are compared before those of further ones: three are enrolled."""
 
@@ -103,7 +105,10 @@ def convert(
         laid = calibration.lay_out(network, inputs, method)
         np.save(directory / worker.CALIBRATION_NAME, laid, allow_pickle=False)
         run_worker("lower", directory, {"scheme": scheme})
-        model = flatbuffer.widen_cell_states((directory / worker.MODEL_NAME).read_bytes())
+        model = flatbuffer.widen_cell_states(
+            (directory / worker.MODEL_NAME).read_bytes(),
+            cell_reach(network, laid[:REACH_UTTERANCES]),
+        )
     flatbuffer.check(flatbuffer.read(model), len(network.layers), scheme)
     return model
 

@@ -1,5 +1,7 @@
 """The whole way: a checkpoint to a package that the device runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -77,6 +79,21 @@ def test_cells_that_stay_small_keep_a_scale_that_the_kernel_can_use(inputs):
     ):
         noise = np.square(found.embedding - exact.embedding).sum()
         assert noise < 0.01 * np.square(exact.embedding).sum()
+
+
+@pytest.mark.parametrize("scheme", ["int8", "float32"])
+def test_cells_may_grow_beyond_ten(inputs, scheme):
+    """The converter clips cells at 10, which the checkpoint does not."""
+    generator = np.random.default_rng(8)
+    layer = make_lstm(generator, COEFFICIENTS * STACKED, 16)
+    bias = layer.bias.copy()
+    bias[:48] += 4  # the gates of writing and keeping stay open, and the candidate is 1
+    original = network.Network((replace(layer, bias=bias),))
+    assert network.cell_reach(original, inputs[2][None])[0] > 20
+    model = convert(original, inputs, scheme, "minmax")
+    exact = next(iter(network.run(original, [inputs[2]]))).embedding
+    found = next(iter(quantized.run(model, [inputs[2]], 16))).embedding
+    assert np.abs(found - exact).max() < 0.05
 
 
 @pytest.mark.parametrize("scheme", ["float32", "dynamic"])
