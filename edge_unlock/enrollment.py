@@ -77,10 +77,11 @@ class Enrollment:
         embedding = self._encoder.embed_pieces(segment.samples for segment in segments)
         if embedding is None:
             return Fault.TOO_SHORT
-        if not self._same_speaker(embedding):
+        seconds = speech_seconds(segments)
+        if not self._same_speaker(embedding, seconds):
             return Fault.OTHER_SPEAKER
         self._accepted.append(embedding)
-        self._seconds += speech_seconds(segments)
+        self._seconds += seconds
         return None
 
     def embeddings(self) -> Float32:
@@ -96,10 +97,10 @@ class Enrollment:
             )
         return np.stack(self._accepted)
 
-    def _same_speaker(self, embedding: Float32) -> bool:
+    def _same_speaker(self, embedding: Float32, seconds: float) -> bool:
         known = [] if self._existing is None else list(self._existing)
         known += self._accepted
         if not known:
             return True
         score = self._scorer.score(self._scorer.template(np.stack(known)), embedding)
-        return accepts(score, self._scorer.bayes_threshold(SAME_SPEAKER_PRIOR))
+        return accepts(score, self._scorer.bayes_threshold(SAME_SPEAKER_PRIOR, seconds))

@@ -6,6 +6,7 @@ checked before use, and the bytes that were hashed are the bytes that are run.
 
 import hashlib
 import io
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -20,6 +21,8 @@ MANIFEST_NAME = "manifest.json"
 SHIPPED_NAME = "edge-voice-1"
 MAX_FILE_BYTES = 64 * 2**20
 """No model for this class of hardware is larger; a larger file is not read."""
+CALIBRATED_SECONDS = (0.6, 4.0)
+"""Durations of speech that a calibration is fitted on."""
 
 Sha256Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -46,7 +49,10 @@ class EncoderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A decision threshold on the score, named by the false-accept rate it was set for."""
+    """A decision threshold on the score, named by the false-accept rate it was set for.
+
+    It holds for one second of speech where the calibration knows of durations.
+    """
 
     name: str
     false_accept_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -54,10 +60,40 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Score to natural-log likelihood ratio: ``slope * score + offset``."""
+    """Score to natural-log likelihood ratio: ``slope * score + offset``, for one second of speech.
+
+    Each natural logarithm of the seconds adds ``slope_growth`` to the slope and
+    ``offset_growth`` to the offset: the same score tells more when it comes from more speech
+    (after Mandasari et al., 2013, "Quality measure functions for calibration").
+    """
 
     slope: Annotated[float, msgspec.Meta(gt=0)]
     offset: float
+    slope_growth: float = 0.0
+    offset_growth: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.at(seconds)[0] for seconds in CALIBRATED_SECONDS) <= 0:
+            raise ValueError("a higher score must mean more at every duration")
+
+    def at(self, seconds: float) -> tuple[float, float]:
+        """Slope and offset for that much speech; outside the fitted durations, the nearest one."""
+        shortest, longest = CALIBRATED_SECONDS
+        logarithm = math.log(min(max(seconds, shortest), longest))
+        return (
+            self.slope + self.slope_growth * logarithm,
+            self.offset + self.offset_growth * logarithm,
+        )
+
+    def llr(self, score: float, seconds: float = 1.0) -> float:
+        """The natural-log likelihood ratio of a score."""
+        slope, offset = self.at(seconds)
+        return slope * score + offset
+
+    def score(self, llr: float, seconds: float = 1.0) -> float:
+        """The score of a natural-log likelihood ratio."""
+        slope, offset = self.at(seconds)
+        return (llr - offset) / slope
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -59,13 +59,12 @@ class Recognizer:
         self._scorer = scorer
         self._candidates = {
             template.user: _Candidate(
-                scorer.template(template.embeddings),
-                scorer.threshold(
-                    operating_point or template.operating_point, candidates=len(templates)
-                ),
+                scorer.template(template.embeddings), operating_point or template.operating_point
             )
             for template in templates
         }
+        for candidate in self._candidates.values():
+            scorer.threshold(candidate.operating_point)  # an unknown one is refused here
 
     def decide(self, segments: Sequence[Segment], claimed: str | None = None) -> Decision:
         """Accept the best-scoring person if the score is enough, reject otherwise.
@@ -86,18 +85,23 @@ class Recognizer:
             user: self._scorer.score(candidate.template, embedding)
             for user, candidate in candidates.items()
         }
+        thresholds = {
+            user: self._scorer.threshold(
+                candidate.operating_point, candidates=len(self._candidates), seconds=seconds
+            )
+            for user, candidate in candidates.items()
+        }
         # who lies furthest above his own threshold; a NaN lies below all
         best = max(
-            scores,
-            key=lambda user: np.nan_to_num(scores[user] - candidates[user].threshold, nan=-np.inf),
+            scores, key=lambda user: np.nan_to_num(scores[user] - thresholds[user], nan=-np.inf)
         )
-        score, threshold = scores[best], candidates[best].threshold
+        score, threshold = scores[best], thresholds[best]
         accepted = accepts(score, threshold)
         return Decision(
             decision="accepted" if accepted else "rejected",
             user=best if accepted else claimed,
             score=round(score, 4),
-            llr=self._scorer.llr(score),
+            llr=self._scorer.llr(score, seconds),
             threshold=round(threshold, 4),
             seconds=seconds,
             reason=None if accepted else "voice does not match",
@@ -105,7 +109,7 @@ class Recognizer:
 
 
 class _Candidate(NamedTuple):
-    """A person's template (D,), and the score that is enough."""
+    """A person's template (D,), and how sure one must be that it is he."""
 
     template: Float32
-    threshold: float
+    operating_point: str | None

@@ -39,8 +39,13 @@ class Scorer:
         with np.errstate(invalid="ignore", divide="ignore"):
             return float(unit(template - self._center) @ unit(embedding - self._center))
 
-    def threshold(self, operating_point: str | None = None, candidates: int = 1) -> float:
+    def threshold(
+        self, operating_point: str | None = None, *, candidates: int = 1, seconds: float = 1.0
+    ) -> float:
         """The score from which a voice is accepted as one of so many ``candidates``.
+
+        ``seconds`` of speech were judged: of less, a higher score is asked, if the model's
+        calibration knows of durations.
 
         A stranger who is compared with N templates has N chances. With a calibrated model
         the threshold rises by ln N on the scale of the log-likelihood ratio, which keeps the
@@ -51,9 +56,10 @@ class Scorer:
         calibration = self._manifest.calibration
         if calibration is None:
             return threshold
-        return threshold + math.log(max(1, candidates)) / calibration.slope
+        needed = calibration.llr(threshold) + math.log(max(1, candidates))
+        return calibration.score(needed, seconds)
 
-    def bayes_threshold(self, prior: float) -> float:
+    def bayes_threshold(self, prior: float, seconds: float = 1.0) -> float:
         """The score from which one speaker is likelier than two, if ``prior`` of the pairs are one.
 
         A model without calibration cannot tell; its lowest operating point stands in.
@@ -61,14 +67,15 @@ class Scorer:
         calibration = self._manifest.calibration
         if calibration is None:
             return min(point.threshold for point in self._manifest.operating_points)
-        return (math.log((1 - prior) / prior) - calibration.offset) / calibration.slope
+        return calibration.score(math.log((1 - prior) / prior), seconds)
 
-    def llr(self, score: float) -> float | None:
-        """Natural-log likelihood ratio of a score, or None for a model without calibration."""
+    def llr(self, score: float, seconds: float = 1.0) -> float | None:
+        """Natural-log likelihood ratio of a score that came from ``seconds`` of speech.
+
+        None for a model without calibration.
+        """
         calibration = self._manifest.calibration
-        if calibration is None:
-            return None
-        return calibration.slope * score + calibration.offset
+        return None if calibration is None else calibration.llr(score, seconds)
 
 
 def accepts(score: float, threshold: float) -> bool:

@@ -1,8 +1,10 @@
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
+from edge_unlock.model import Calibration
 from edge_unlock.scoring import Scorer, accepts, unit
 
 RNG = np.random.default_rng(0)
@@ -70,3 +72,23 @@ def test_an_embedding_without_direction_scores_nan(scorer, package):
     center = package.cohort.mean(axis=0)
     assert math.isnan(scorer.score(voices(package, 1)[0], center))
     assert math.isnan(scorer.score(voices(package, 1)[0], np.full(size, np.nan, np.float32)))
+
+
+def test_less_speech_needs_a_higher_score(package):
+    calibration = Calibration(slope=8.0, offset=-4.0, slope_growth=3.0, offset_growth=-0.5)
+    manifest = msgspec.structs.replace(package.manifest, calibration=calibration)
+    scorer = Scorer(package._replace(manifest=manifest))
+    needed = [scorer.threshold(seconds=seconds, candidates=3) for seconds in (0.6, 1.0, 2.0, 4.0)]
+    assert needed == sorted(needed, reverse=True)
+    assert scorer.threshold(seconds=60.0) == scorer.threshold(seconds=4.0)
+    # whatever the duration, the threshold stands for the same evidence
+    for seconds in (0.6, 1.0, 2.5):
+        threshold = scorer.threshold(seconds=seconds)
+        assert scorer.llr(threshold, seconds) == pytest.approx(scorer.llr(scorer.threshold()))
+        even = scorer.bayes_threshold(0.5, seconds)
+        assert scorer.llr(even, seconds) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_calibration_whose_slope_turns_round_is_refused():
+    with pytest.raises(ValueError, match="higher score"):
+        Calibration(slope=1.0, offset=0.0, slope_growth=-1.0)

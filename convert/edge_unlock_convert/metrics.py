@@ -100,28 +100,30 @@ def cllr(target_llr: ArrayLike, nontarget_llr: ArrayLike) -> float:
     return float(bits / 2 / np.log(2))
 
 
-def fit_calibration(target: ArrayLike, nontarget: ArrayLike) -> tuple[float, float]:
-    """Slope (> 0) and offset that turn a score into a natural-log likelihood ratio.
+def fit_calibration(target: ArrayLike, nontarget: ArrayLike) -> tuple[Floats, float]:
+    """Weights (k,) and offset that turn a trial into a natural-log likelihood ratio.
 
-    Logistic regression in which targets and non-targets weigh the same, so that the result
-    is a likelihood ratio and holds no prior. Raises ``ValueError`` when targets do not score
+    A trial is a score, or a score and k - 1 measures of its quality, (n, k): logistic
+    regression in which targets and non-targets weigh the same, so that the result is a
+    likelihood ratio and holds no prior. Raises ``ValueError`` when targets do not score
     higher than non-targets on average: no positive slope fits them.
     """
-    genuine, impostor = _scores(target), _scores(nontarget)
-    if not genuine.mean() > impostor.mean():
+    genuine, impostor = _features(target), _features(nontarget)
+    if not genuine[:, 0].mean() > impostor[:, 0].mean():
         raise ValueError("target trials do not score higher than non-target trials")
-    scores = np.concatenate((genuine, impostor))
-    center, spread = scores.mean(), scores.std()
-    design = np.stack(((scores - center) / spread, np.ones_like(scores)), axis=1)
-    sign = np.concatenate((np.ones_like(genuine), -np.ones_like(impostor)))
+    trials = np.concatenate((genuine, impostor))
+    center, spread = trials.mean(axis=0), trials.std(axis=0)
+    spread[spread == 0] = 1.0  # what never varies gets no weight
+    design = np.column_stack(((trials - center) / spread, np.ones(len(trials))))
+    sign = np.concatenate((np.ones(len(genuine)), -np.ones(len(impostor))))
     weight = np.where(sign > 0, 0.5 / len(genuine), 0.5 / len(impostor))
-    ridge = np.diag((RIDGE, 0.0))
+    ridge = np.diag((*np.full(len(center), RIDGE), 0.0))
 
     def cost(parameters: Floats) -> float:
         losses = np.logaddexp(0, -sign * (design @ parameters))
         return float(weight @ losses + parameters @ ridge @ parameters / 2)
 
-    parameters = np.zeros(2)
+    parameters = np.zeros(len(center) + 1)
     for _ in range(100):
         wrong = np.exp(-np.logaddexp(0, sign * (design @ parameters)))
         gradient = -design.T @ (weight * sign * wrong) + ridge @ parameters
@@ -133,21 +135,28 @@ def fit_calibration(target: ArrayLike, nontarget: ArrayLike) -> tuple[float, flo
         parameters = parameters - scale * step
         if np.abs(scale * step).max() < 1e-9:
             break
-    slope = float(parameters[0] / spread)
-    return slope, float(parameters[1] - slope * center)
+    weights: Floats = parameters[:-1] / spread
+    return weights, float(parameters[-1] - weights @ center)
 
 
 class Trials(NamedTuple):
-    """Scored trials: the score of each, (n,), and the speakers of its template and utterance."""
+    """Scored trials, (n,) each: the score, the speakers of template and utterance, and which
+    utterance it was.
+    """
 
     scores: Floats
     enrolled: NDArray[np.int_]
     tested: NDArray[np.int_]
+    utterances: NDArray[np.int_]
+
+    @property
+    def is_target(self) -> NDArray[np.bool_]:
+        """Whether the speaker is he of the template, (n,)."""
+        return np.asarray(self.enrolled == self.tested)
 
     def split(self) -> tuple[Floats, Floats]:
         """Target scores and non-target scores."""
-        same = self.enrolled == self.tested
-        return self.scores[same], self.scores[~same]
+        return self.scores[self.is_target], self.scores[~self.is_target]
 
 
 def bootstrap_interval(
@@ -164,7 +173,7 @@ def bootstrap_interval(
     drawn (the product for two different ones).
     """
     order = np.argsort(trials.scores, kind="stable")
-    values, enrolled, tested = (column[order] for column in trials)
+    values, enrolled, tested, _ = (column[order] for column in trials)
     speakers, codes = np.unique(np.concatenate((enrolled, tested)), return_inverse=True)
     templates, voices = np.split(codes, 2)
     same = templates == voices
@@ -182,6 +191,11 @@ def bootstrap_interval(
     tail = (1 - level) / 2
     low, high = np.quantile(figures, (tail, 1 - tail))
     return float(low), float(high)
+
+
+def _features(trials: ArrayLike) -> Floats:
+    columns = np.asarray(trials, np.float64)
+    return _scores(columns).reshape(len(columns), -1)
 
 
 def _scores(values: ArrayLike) -> Floats:

@@ -32,7 +32,7 @@ def score_trials(  # noqa: PLR0913 - the conditions of an evaluation, all but tw
     origin = np.zeros(embeddings.shape[1], np.float32) if center is None else center
     voices = _unit((embeddings if tests is None else tests) - origin)
     generator = np.random.default_rng(seed)
-    scores, enrolled, tested = [], [], []
+    scores, enrolled, tested, utterances = [], [], [], []
     for _ in range(draws):
         used = np.zeros(len(codes), bool)
         templates, owners = [], []
@@ -50,8 +50,12 @@ def score_trials(  # noqa: PLR0913 - the conditions of an evaluation, all but tw
         scores.append(matrix.ravel())
         enrolled.append(grid.ravel())
         tested.append(np.broadcast_to(codes[~used], matrix.shape).ravel())
+        utterances.append(np.broadcast_to(np.flatnonzero(~used), matrix.shape).ravel())
     return Trials(
-        np.concatenate(scores).astype(np.float64), np.concatenate(enrolled), np.concatenate(tested)
+        np.concatenate(scores).astype(np.float64),
+        np.concatenate(enrolled),
+        np.concatenate(tested),
+        np.concatenate(utterances),
     )
 
 

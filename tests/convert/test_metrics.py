@@ -75,17 +75,35 @@ def test_calibration_of_gaussians_is_their_likelihood_ratio() -> None:
     generator = np.random.default_rng(2)
     target = generator.normal(0.6, 0.2, 50_000)
     nontarget = generator.normal(0.1, 0.2, 200_000)
-    slope, offset = fit_calibration(target, nontarget)
+    (slope,), offset = fit_calibration(target, nontarget)
     assert slope == pytest.approx(0.5 / 0.04, rel=0.05)
     assert -offset / slope == pytest.approx(0.35, abs=0.01)
     assert cllr(slope * target + offset, slope * nontarget + offset) < 0.4
 
 
 def test_calibration_of_separated_scores_is_finite() -> None:
-    slope, offset = fit_calibration([0.8, 0.9], [0.1, 0.2])
+    (slope,), offset = fit_calibration([0.8, 0.9], [0.1, 0.2])
     assert slope > 0
     assert np.isfinite([slope, offset]).all()
     assert slope * 0.8 + offset > 0 > slope * 0.2 + offset
+
+
+def test_calibration_with_the_quality_of_each_trial_is_their_likelihood_ratio() -> None:
+    # scores of long speech are of N(1, 1) and N(0, 1), those of short speech 0.5 higher
+    generator = np.random.default_rng(3)
+    short = generator.integers(0, 2, 100_000)
+    target = generator.normal(1.0, 1.0, len(short)) + 0.5 * short
+    nontarget = generator.normal(0.0, 1.0, len(short)) + 0.5 * short
+    weights, offset = fit_calibration(
+        np.column_stack((target, short)), np.column_stack((nontarget, short))
+    )
+    assert weights == pytest.approx([1.0, -0.5], abs=0.03)
+    assert offset == pytest.approx(-0.5, abs=0.03)
+
+
+def test_a_quality_that_never_varies_has_no_weight() -> None:
+    weights, _ = fit_calibration([[0.8, 2.0], [0.4, 2.0]], [[0.5, 2.0], [0.1, 2.0]])
+    assert weights[1] == 0
 
 
 def test_calibration_refuses_scores_that_run_the_wrong_way() -> None:
@@ -111,7 +129,7 @@ def test_bootstrap_interval_holds_the_figure_and_widens_with_few_speakers() -> N
         tested = tested % speakers
         skill = generator.normal(0, 1, speakers)
         scores = generator.normal(0, 1, len(enrolled)) + (enrolled == tested) * (3 + skill[tested])
-        trials = Trials(scores, enrolled, tested)
+        trials = Trials(scores, enrolled, tested, np.arange(len(scores)))
         low, high = bootstrap_interval(eer, trials, draws=100)
         return low, eer(*trials.split()), high
 
@@ -123,6 +141,7 @@ def test_bootstrap_interval_holds_the_figure_and_widens_with_few_speakers() -> N
 
 def test_bootstrap_interval_is_reproducible() -> None:
     columns = [[3, 1, 0, 4, 0, 1], [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0]]
-    trials = Trials(np.array(columns[0], float), np.array(columns[1]), np.array(columns[2]))
+    scores, enrolled, tested = map(np.array, columns)
+    trials = Trials(scores.astype(float), enrolled, tested, np.arange(len(scores)))
     first = bootstrap_interval(eer, trials, seed=7)
     assert first == bootstrap_interval(eer, trials, seed=7)
