@@ -1,12 +1,18 @@
 """The model card: what a person should know of a package before trusting it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from edge_unlock.errors import ConfigError
 from edge_unlock.model import Manifest
 from edge_unlock_convert.compare import Comparison
 from edge_unlock_convert.flatbuffer import Graph
 from edge_unlock_convert.network import Network
+
+NAME = "MODEL_CARD.md"
+FIGURES_BEGIN, FIGURES_END = "<!-- figures: begin -->", "<!-- figures: end -->"
+"""Between these stands what was measured after the package was made."""
 
 LIMITS = """\
 - Voice alone is a weak factor: a good recording or a cloned voice of the right person can pass.
@@ -59,9 +65,29 @@ def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extr
         for point in manifest.operating_points
     ]
     parts += ["## Operating points", _table(("name", "false accepts", "threshold"), points)]
+    if calibration := manifest.calibration:
+        parts.append(
+            "The thresholds are those of one second of speech. Natural-log likelihood ratio of a "
+            f"score from that much: {calibration.slope:.2f} x score {calibration.offset:+.2f}; "
+            f"each ln(seconds) adds {calibration.slope_growth:.2f} to the factor and "
+            f"{calibration.offset_growth:+.2f} to the rest."
+        )
+    parts += ["## Error rates", FIGURES_BEGIN, "Not measured yet.", FIGURES_END]
     parts += ["## Training data and licences", _training(manifest.training)]
     parts += ["## Limits", LIMITS]
     return "\n\n".join(parts) + "\n"
+
+
+def fill(path: Path, figures: str) -> None:
+    """Put ``figures`` into the place that a card has for them."""
+    before, found, rest = path.read_text(encoding="utf-8").partition(FIGURES_BEGIN)
+    _, closed, after = rest.partition(FIGURES_END)
+    if not (found and closed):
+        raise ConfigError(
+            f"{path} has no place for figures", f"Add the lines {FIGURES_BEGIN} and {FIGURES_END}."
+        )
+    text = f"{before}{FIGURES_BEGIN}\n\n{figures}\n{FIGURES_END}{after}"
+    path.write_text(text, encoding="utf-8")
 
 
 def quantization_rows(comparison: Comparison) -> list[tuple[str, str]]:

@@ -27,8 +27,8 @@ COMMANDS = {
         ("verify", "commands.package", "verify", "Check the signature of a package."),
         ("voices", "training.command", "voices_command", "Speech to pieces and pseudo-speakers."),
         ("train", "training.command", "train_command", "Train an encoder as a recipe says."),
-        ("ship", "ship", "command", "A project checkpoint to the package that ships."),
-        ("evaluate", "evaluate", "command", "Measure a package beside other encoders."),
+        ("ship", "commands.ship", "ship", "A project checkpoint to the package that ships."),
+        ("evaluate", "commands.evaluate", "evaluate", "Measure a package beside other encoders."),
     )
 }
 

@@ -6,20 +6,18 @@ same cohort of other speakers removed.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_unlock.encoder import Encoder
-from edge_unlock.errors import AudioError, ConfigError
+from edge_unlock.errors import AudioError
 from edge_unlock.features import Float32
 from edge_unlock.model import ModelPackage
-from edge_unlock_convert import checkpoint, network, ship
+from edge_unlock_convert import checkpoint, network, ship, thresholds
 from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
 from edge_unlock_convert.front_end import read_front_end
 from edge_unlock_convert.metrics import Trials, bootstrap_interval, eer, frr_at_far
@@ -36,9 +34,9 @@ SNRS_DB = (20, 10, 5)
 NOISE_PART = 4
 """Every fourth short noise, and what lies after 30 s of each long one, is not trained on."""
 LONG_NOISE_S = 30
+DEVICE = "int8 (device)"
 DISTURBED_UTTERANCES = 7
 """Of each speaker are disturbed and compared: to keep the evaluation to minutes."""
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 class Group(NamedTuple):
@@ -117,7 +115,7 @@ def groups(source: Path, recipe: Recipe) -> list[Group]:
         _group(corpus, [u for u in found if u.corpus == corpus])
         for corpus in sorted({u.corpus for u in found})
     ]
-    held = [u for u in ship.Speech.read(source, recipe).held_out if u.corpus == "librispeech"]
+    held = [u for u in ship.Parts.read(source, recipe).held_out if u.corpus == "librispeech"]
     if held:
         made.append(_librispeech(held))
     return made
@@ -204,27 +202,33 @@ def table(evaluation: Evaluation, found: Sequence[Group], noise: Float32) -> lis
     return rows
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table."""
-    lines = [
-        "| encoder | speech | condition | enrolled with | cohort mean | speakers | EER % (95%) "
-        "| FRR % at FAR 1e-2 (95%) |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row.system} | {row.corpus} | {row.condition} | {row.enroll} "
-            f"| {'removed' if row.cohort else 'no'} | {row.speakers} "
-            f"| {_percent(row.eer, row.eer_interval)} | {_percent(row.frr, row.frr_interval)} |"
-        )
-    return "\n".join(lines) + "\n"
+def decisions(
+    package: ModelPackage, source: Path, recipe: Recipe
+) -> dict[str, dict[str, thresholds.Rates]]:
+    """Error rates of the device's decisions, by operating point, then by speech and duration.
+
+    On the split ``eval``, and on the held-out LibriSpeech speakers, on whom (among others) the
+    thresholds were set.
+    """
+    held = ship.Parts.read(source, recipe).held_out
+    utterances = [*read_corpus(source, "eval"), *(u for u in held if u.corpus == "librispeech")]
+    size = package.manifest.encoder.embedding_size
+    center = np.zeros(size, np.float32) if package.cohort is None else package.cohort.mean(axis=0)
+    judged = thresholds.judge(thresholds.Listener(package), utterances, center)
+    return {
+        point.name: {
+            name: thresholds.rates(trials, package.manifest, point.name)
+            for name, trials in judged.items()
+        }
+        for point in package.manifest.operating_points
+    }
 
 
 def package_system(path: Path) -> System:
     """The int8 package, run by the device's own code."""
     package = ModelPackage.load(path)
     encoder = Encoder(package)
-    return System("int8 (device)", f"int8 {package.manifest.to_json().hex()}", encoder.embed)
+    return System(DEVICE, f"int8 {package.manifest.to_json().hex()}", encoder.embed)
 
 
 def checkpoint_system(path: Path) -> System:
@@ -340,62 +344,3 @@ def _row(system: str, corpus: str, condition: Condition, trials: Trials, draws: 
         frr(target, nontarget),
         bootstrap_interval(frr, trials, draws=draws),
     )
-
-
-def _percent(value: float, interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"{100 * value:.1f} ({100 * low:.1f}-{100 * high:.1f})"
-
-
-@click.command("evaluate")
-@click.argument("package", type=click.Path(path_type=Path, exists=True))
-@click.option(
-    "--speech",
-    type=click.Path(path_type=Path, exists=True),
-    required=True,
-    help="Manifest with the splits eval, train (held-out speakers, cohort) and noise.",
-)
-@click.option(
-    "--checkpoint",
-    "source",
-    type=click.Path(path_type=Path, exists=True),
-    required=True,
-    help="The checkpoint that the package was made of.",
-)
-@click.option(
-    "--system", "others", multiple=True, metavar="NAME=module:function", help="Another encoder."
-)
-@click.option("--cache", type=click.Path(path_type=Path), required=True, help="For embeddings.")
-@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures here.")
-@click.option(
-    "--card", type=click.Path(path_type=Path, exists=True), help="Write the table into this card."
-)
-@click.option("--draws", default=100, show_default=True, help="Resamplings for the intervals.")
-def command(  # noqa: PLR0913, PLR0917 - the options of a command
-    package: Path,
-    speech: Path,
-    source: Path,
-    others: tuple[str, ...],
-    cache: Path,
-    output: Path | None,
-    card: Path | None,
-    draws: int,
-) -> None:
-    """Measure a package beside other encoders, and print the table."""
-    recipe = Recipe.load(source / "recipe.toml")
-    systems = [package_system(package), checkpoint_system(source), *map(other_system, others)]
-    trained = ship.Speech.read(speech, recipe).trained
-    cohort = ship.one_piece_a_speaker(trained, ship.COHORT_SPEAKERS, RATE_HZ, recipe.seed + 1)
-    evaluation = Evaluation(systems, cohort, cache, draws)
-    rows = table(evaluation, groups(speech, recipe), split_noise(speech, training=False))
-    text = markdown(rows)
-    if output is not None:
-        figures: list[dict[str, Any]] = [row._asdict() for row in rows]
-        output.write_text(json.dumps(figures, indent=1) + "\n")
-    if card is not None:
-        before, found, rest = card.read_text().partition(BEGIN)
-        _, closed, after = rest.partition(END)
-        if not (found and closed):
-            raise ConfigError(f"{card} has no place for figures", f"Add {BEGIN} and {END}.")
-        card.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
-    click.echo(text)

@@ -235,7 +235,7 @@ def quantize(job: Job, stage: Stage) -> Result:
     files = {
         MODEL_NAME: model,
         MANIFEST_NAME: manifest.to_json(),
-        "MODEL_CARD.md": card.render(manifest, flatbuffer.read(model), comparison, extra).encode(),
+        card.NAME: card.render(manifest, flatbuffer.read(model), comparison, extra).encode(),
     }
     return Result(files, manifest, comparison)
 

@@ -125,7 +125,7 @@ def quantize(**options: Any) -> None:
         identity=conversion.Identity(
             options["name"] or out.resolve().name,
             options["model_version"],
-            _read_object(options["training"]),
+            read_object(options["training"]),
         ),
     )
     result = conversion.quantize(job, stage)
@@ -160,7 +160,8 @@ def _answers(options: dict[str, Any]) -> "FrontEndAnswers":
     )
 
 
-def _read_object(path: Path | None) -> dict[str, Any]:
+def read_object(path: Path | None) -> dict[str, Any]:
+    """The JSON object in a file; without a file, an empty one."""
     from edge_unlock_convert.errors import ConversionError
 
     if path is None:

@@ -1,0 +1,118 @@
+"""``evaluate``: measures a package beside other encoders, and writes it into its card."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_unlock_convert.evaluate import Row
+    from edge_unlock_convert.thresholds import Rates
+
+EXISTING = click.Path(path_type=Path, exists=True)
+
+
+@click.command()
+@click.argument("package", type=EXISTING)
+@click.option(
+    "--speech",
+    type=EXISTING,
+    required=True,
+    help="Manifest with the splits eval, train (held-out speakers, cohort) and noise.",
+)
+@click.option(
+    "--checkpoint",
+    "source",
+    type=EXISTING,
+    required=True,
+    help="The checkpoint that the package was made of.",
+)
+@click.option(
+    "--system", "others", multiple=True, metavar="NAME=module:function", help="Another encoder."
+)
+@click.option("--cache", type=click.Path(path_type=Path), required=True, help="For embeddings.")
+@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures here.")
+@click.option("--card", "into_card", is_flag=True, help="Write the tables into the package's card.")
+@click.option("--draws", default=100, show_default=True, help="Resamplings for the intervals.")
+def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
+    package: Path,
+    speech: Path,
+    source: Path,
+    others: tuple[str, ...],
+    cache: Path,
+    output: Path | None,
+    into_card: bool,
+    draws: int,
+) -> None:
+    """Measure a package beside other encoders, and print the tables."""
+    from edge_unlock.model import ModelPackage
+    from edge_unlock_convert import card, ship
+    from edge_unlock_convert import evaluate as measuring
+    from edge_unlock_convert.training.recipe import Recipe
+
+    recipe = Recipe.load(source / "recipe.toml")
+    systems = [
+        measuring.package_system(package),
+        measuring.checkpoint_system(source),
+        *map(measuring.other_system, others),
+    ]
+    trained = ship.Parts.read(speech, recipe).trained
+    rate_hz = measuring.RATE_HZ
+    cohort = ship.one_piece_a_speaker(trained, ship.COHORT_SPEAKERS, rate_hz, recipe.seed + 1)
+    evaluation = measuring.Evaluation(systems, cohort, cache, draws)
+    noise = measuring.split_noise(speech, training=False)
+    rows = measuring.table(evaluation, measuring.groups(speech, recipe), noise)
+    decisions = measuring.decisions(ModelPackage.load(package), speech, recipe)
+    text = f"{error_table(rows)}\n{decision_table(decisions)}"
+    if output is not None:
+        figures: dict[str, Any] = {
+            "error_rates": [row._asdict() for row in rows],
+            "decisions": {
+                point: {speech: rates._asdict() for speech, rates in found.items()}
+                for point, found in decisions.items()
+            },
+        }
+        output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if into_card:
+        card.fill(package / card.NAME, text)
+    click.echo(text)
+
+
+def error_table(rows: "Sequence[Row]") -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| encoder | speech | condition | enrolled with | cohort mean | speakers | EER % (95%) "
+        "| FRR % at FAR 1e-2 (95%) |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.system} | {row.corpus} | {row.condition} | {row.enroll} "
+            f"| {'removed' if row.cohort else 'no'} | {row.speakers} "
+            f"| {_percent(row.eer, row.eer_interval)} | {_percent(row.frr, row.frr_interval)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def decision_table(decisions: Mapping[str, Mapping[str, "Rates"]]) -> str:
+    """What the device decides at its thresholds, as Markdown."""
+    lines = [
+        "| operating point | speech | targets | FAR % | FRR % |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for point, found in decisions.items():
+        for speech, rates in found.items():
+            lines.append(
+                f"| {point} | {speech} | {rates.targets} | {100 * rates.false_accepts:.2f} "
+                f"| {100 * rates.false_rejects:.1f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _percent(value: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{100 * value:.1f} ({100 * low:.1f}-{100 * high:.1f})"
