@@ -88,4 +88,8 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
             step = training.step + SAVE_EVERY - training.step % SAVE_EVERY
             training.run(min(last, step), report=report)
             training.save(output)
+            rates = training.validate()
+            if rates:
+                told = ", ".join(f"{name} {rate:.1%}" for name, rate in rates.items())
+                tqdm.write(f"step {training.step}: held-out EER: {told}")
     click.echo(f"{output}: step {training.step}, sha256 {training.sha256()}")

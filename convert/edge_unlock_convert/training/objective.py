@@ -19,19 +19,23 @@ class Objectives:
         """Embeddings (B, D) of norm 1 to the two losses, each a mean over the batch.
 
         The first is 1 - cosine to the target; the second the cross-entropy of the voice
-        among all voices, whose class vectors are not learned but are the teacher's.
+        among others, whose class vectors are not learned but are the teacher's.
         """
         settings = self._settings
         own = self._prototypes[batch.voices]
         blend = settings.speaker_blend
         target = normalize((1 - blend) * batch.targets + blend * own, dim=1)
         distill = 1 - (embeddings * target).sum(1).mean()
-        cosines = embeddings @ self._prototypes.T
         rows = torch.arange(len(embeddings))
-        maybe_same = own @ self._prototypes.T > settings.same_voice
-        maybe_same[rows, batch.voices] = False
+        others, mine = self._prototypes, batch.voices
+        if settings.negatives:
+            drawn = torch.randint(len(self._prototypes), (settings.negatives,))
+            others, mine = torch.cat((own, self._prototypes[drawn])), rows
+        maybe_same = own @ others.T > settings.same_voice
+        maybe_same[rows, mine] = False
+        cosines = embeddings @ others.T
         margin = torch.zeros_like(cosines)
-        margin[rows, batch.voices] = settings.margin
+        margin[rows, mine] = settings.margin
         logits = (cosines - margin) / settings.temperature
-        contrast = cross_entropy(logits.masked_fill(maybe_same, -torch.inf), batch.voices)
+        contrast = cross_entropy(logits.masked_fill(maybe_same, -torch.inf), mine)
         return distill, contrast

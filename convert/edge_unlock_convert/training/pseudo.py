@@ -1,11 +1,15 @@
 """Pseudo-speakers: real voices at another speed and with other formants.
 
 A changed voice is another voice to the teacher, too, which hears each of them anew. Variant
-0 is the recorded voices.
+0 is the recorded voices; the others are made of it.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -13,16 +17,53 @@ from numpy.typing import NDArray
 
 from edge_unlock_convert.corpus import cut_pieces, read_corpus
 from edge_unlock_convert.training.recipe import Recipe
+from edge_unlock_convert.training.sampler import held_out_speakers
 from edge_unlock_convert.training.teacher import Teacher
 from edge_unlock_convert.training.voices import VoiceSet
 
 SPEEDS, FORMANTS = (0.8, 1.25), (0.9, 1.11)
+FORMANT_SPREAD = 1.06
+"""How far the formants may move at the top of the spectrum, over how far they do at its bottom."""
 LEAST_CHANGE = 0.07
-"""Sum of the magnitudes of both natural-log factors: less is the same voice."""
+"""Sum of the magnitudes of the natural logarithms of speed and formant factor: less is the same
+voice."""
+CHANGED_ALIKE = 4
+"""So many successive pieces of a speaker are changed in one way, and make one pseudo-speaker."""
 LONGEST_S = 3.0
+LENGTH_STEP_S = 0.25
+"""Pieces are cut to multiples of this, so that many of one length are embedded together."""
+TEACHER_BATCH = 16
 WINDOW, HOP = 512, 128
 LIFTER = 30
 """Cepstral coefficients of the spectral envelope: below the pitch of most voices."""
+
+
+class Change(NamedTuple):
+    """Factors of the speed, and of the formants at the bottom and at the top of the spectrum."""
+
+    speed: float = 1.0
+    formant_low: float = 1.0
+    formant_high: float = 1.0
+
+
+NO_CHANGE = Change()
+
+
+class _Job(NamedTuple):
+    """A piece that is to be heard: who speaks, samples (n,), and how the voice is changed.
+
+    ``length`` samples are kept of it.
+    """
+
+    speaker: str
+    samples: NDArray[np.float32]
+    change: Change
+    length: int
+
+    def voice(self, rate_hz: int) -> NDArray[np.float32]:
+        if self.change == NO_CHANGE:
+            return self.samples[: self.length]
+        return np.resize(change_voice(self.samples, rate_hz, self.change), self.length)
 
 
 def make(
@@ -35,49 +76,108 @@ def make(
 ) -> int:
     """Write the set ``v<variant>`` of voices into ``directory``; gives the number of pieces.
 
-    Each speaker is changed in one way. ``report`` is told of each piece that was embedded.
+    Works on all cores. ``report`` is told how many further pieces were embedded. Raises
+    ``ConfigError`` if a variant is asked for before the recorded voices.
     """
     rate_hz = recipe.features.sample_rate_hz
-    generator = np.random.default_rng((recipe.seed, variant))
-    changes: dict[str, tuple[float, float]] = {}
-    pieces, embeddings, transforms = [], [], []
-    for speaker, samples in cut_pieces(read_corpus(speech, "train"), rate_hz):
-        change, voice = (1.0, 1.0), samples
-        if variant:
-            if speaker not in changes:
-                changes[speaker] = draw_change(generator)
-            change = changes[speaker]
-            longest = int(LONGEST_S * rate_hz * change[0])
-            start = int(generator.integers(max(1, len(samples) - longest + 1)))
-            voice = change_voice(samples[start : start + longest], rate_hz, *change)
-        embedding = teacher(voice, rate_hz)
-        pieces.append((speaker, voice))
-        embeddings.append(embedding / np.linalg.norm(embedding))
-        transforms.append(change)
-        report(1)
-    VoiceSet.save(directory, f"v{variant}", pieces, np.stack(embeddings), transforms)
+    if variant == 0:
+        jobs = [
+            _Job(piece.speaker, piece.samples, NO_CHANGE, _whole_steps(len(piece.samples), rate_hz))
+            for piece in cut_pieces(read_corpus(speech, "train"), rate_hz)
+        ]
+    else:
+        generator = np.random.default_rng((recipe.seed, variant))
+        recorded = VoiceSet.load(directory, "v0")
+        held_out = held_out_speakers(recipe.held_out, recorded.speakers, recipe.seed)
+        jobs = list(_changed(recorded, held_out, rate_hz, generator))
+    voices: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(jobs)
+    embeddings: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(jobs)
+    batches = list(_of_one_length(jobs))
+    cores = os.cpu_count() or 1
+    with ProcessPoolExecutor(cores, get_context("spawn"), _one_thread) as pool:
+        tasks = (([jobs[row] for row in rows], teacher, rate_hz) for rows in batches)
+        for rows, heard in zip(batches, pool.map(_hear, tasks), strict=True):
+            for row, voice, embedding in zip(rows, *heard, strict=True):
+                voices[row], embeddings[row] = voice, embedding
+            report(len(rows))
+    pieces = [(job.speaker, voice) for job, voice in zip(jobs, voices, strict=True)]
+    unit = np.stack(embeddings)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    VoiceSet.save(directory, f"v{variant}", pieces, unit, [job.change for job in jobs])
     return len(pieces)
 
 
-def draw_change(generator: np.random.Generator) -> tuple[float, float]:
-    """A random speed and formant factor, far enough from none."""
+def draw_change(generator: np.random.Generator) -> Change:
+    """A random change of a voice, far enough from none."""
     while True:
-        speed = float(np.exp(generator.uniform(*np.log(SPEEDS))))
-        formant = float(np.exp(generator.uniform(*np.log(FORMANTS))))
-        if abs(np.log(speed)) + abs(np.log(formant)) > LEAST_CHANGE:
-            return speed, formant
+        speed, low = (float(np.exp(generator.uniform(*np.log(r)))) for r in (SPEEDS, FORMANTS))
+        spread = float(np.log(FORMANT_SPREAD))
+        high = low * float(np.exp(generator.uniform(-spread, spread)))
+        if abs(np.log(speed)) + abs(np.log(low)) > LEAST_CHANGE:
+            return Change(speed, low, high)
 
 
-def change_voice(
-    samples: NDArray[np.float32], rate_hz: int, speed: float, formant: float
-) -> NDArray[np.float32]:
-    """Play samples (n,) ``speed`` times as fast (pitch and all), then move the formants."""
-    played: NDArray[np.float32] = soxr.resample(samples, rate_hz, rate_hz / speed, quality="MQ")
-    return shift_formants(played.astype(np.float32), formant)
+def _changed(
+    recorded: VoiceSet, held_out: set[str], rate_hz: int, generator: np.random.Generator
+) -> Iterator[_Job]:
+    """Each recorded piece once, as a pseudo-speaker; none of speakers that are held out."""
+    given: dict[str, int] = {}
+    changes: dict[str, Change] = {}
+    for index, speaker in enumerate(recorded.speakers.tolist()):
+        if speaker in held_out:
+            continue
+        if given.get(speaker, 0) % CHANGED_ALIKE == 0:
+            changes[speaker] = draw_change(generator)
+        given[speaker] = given.get(speaker, 0) + 1
+        change, samples = changes[speaker], recorded.piece(index)
+        longest = int(LONGEST_S * rate_hz * change.speed)
+        start = int(generator.integers(max(1, len(samples) - longest + 1)))
+        cut = samples[start : start + longest]
+        yield _Job(speaker, cut, change, _whole_steps(int(len(cut) / change.speed), rate_hz))
 
 
-def shift_formants(samples: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """Stretch the spectral envelope (smoothed in the cepstrum) along frequency; keep the pitch."""
+def _whole_steps(length: int, rate_hz: int) -> int:
+    step = int(LENGTH_STEP_S * rate_hz)
+    return max(length // step * step, min(length, step))
+
+
+def _of_one_length(jobs: Sequence[_Job]) -> Iterable[list[int]]:
+    by_length: dict[int, list[int]] = {}
+    for row, job in enumerate(jobs):
+        by_length.setdefault(job.length, []).append(row)
+    for _, rows in sorted(by_length.items()):
+        for first in range(0, len(rows), TEACHER_BATCH):
+            yield rows[first : first + TEACHER_BATCH]
+
+
+def _one_thread() -> None:
+    """A process a core, and a thread a process: faster than one process with many threads."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _hear(
+    task: tuple[list[_Job], Teacher, int],
+) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+    jobs, teacher, rate_hz = task
+    voices = [job.voice(rate_hz) for job in jobs]
+    return voices, teacher(np.stack(voices), rate_hz)
+
+
+def change_voice(samples: NDArray[np.float32], rate_hz: int, change: Change) -> NDArray[np.float32]:
+    """Play samples (n,) at another speed (pitch and all), then move the formants."""
+    played: NDArray[np.float32] = soxr.resample(
+        samples, rate_hz, rate_hz / change.speed, quality="MQ"
+    )
+    return shift_formants(played.astype(np.float32), change.formant_low, change.formant_high)
+
+
+def shift_formants(samples: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """Stretch the spectral envelope (smoothed in the cepstrum) along frequency; keep the pitch.
+
+    The factor goes from ``low`` at 0 Hz to ``high`` at half the rate.
+    """
     import torch
 
     window, bins = torch.hann_window(WINDOW), WINDOW // 2 + 1
@@ -90,7 +190,7 @@ def shift_formants(samples: NDArray[np.float32], factor: float) -> NDArray[np.fl
     cepstrum = torch.fft.irfft(log_magnitude.to(torch.complex64), n=WINDOW, dim=0)
     cepstrum[LIFTER + 1 : -LIFTER] = 0
     envelope = torch.fft.rfft(cepstrum, dim=0).real
-    source = (torch.arange(bins) / factor).clamp(max=bins - 1)
+    source = (torch.arange(bins) / torch.linspace(low, high, bins)).clamp(max=bins - 1)
     below = source.floor().long()
     above = (below + 1).clamp(max=bins - 1)
     share = (source - below)[:, None]

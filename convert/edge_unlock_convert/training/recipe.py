@@ -5,7 +5,7 @@ recipe says the same on every machine.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -81,9 +81,11 @@ class Objective(_Section, frozen=True):
 
     ``speaker_blend`` mixes the mean teacher embedding of the speaker into the target of each
     piece. ``distill`` weighs the distance to that target; ``contrast`` the cross-entropy of
-    recognizing the speaker among the mean teacher embeddings of all speakers, at
-    ``temperature`` and with an additive cosine ``margin``. Speakers whose teacher embeddings
-    are closer than ``same_voice`` may be one person and are not told apart.
+    recognizing the voice among the mean teacher embeddings of ``negatives`` random others (0:
+    of all), at ``temperature`` and with an additive cosine ``margin``. Voices whose teacher
+    embeddings are closer than ``same_voice`` may be one person and are not told apart.
+    ``whitening`` is the power to which the deviation of the teacher within a speaker divides
+    its embeddings.
     """
 
     speaker_blend: Share = 0.5
@@ -92,10 +94,18 @@ class Objective(_Section, frozen=True):
     temperature: PositiveFloat = 0.06
     margin: float = 0.1
     same_voice: float = 0.6
+    negatives: Annotated[int, msgspec.Meta(ge=0)] = 0
+    whitening: Share = 0.0
 
 
 class Optimization(_Section, frozen=True):
-    """AdamW with linear warm-up and cosine decay; the final weights are a moving average."""
+    """AdamW with linear warm-up and cosine decay; the final weights are a moving average.
+
+    ``precision`` is that of the products of the LSTM: with bfloat16 a processor that has it
+    (AVX-512 BF16, AMX) takes half the time. Weights and sums are float32 with both.
+    At the end the output layer divides by the deviation of the embeddings of training speech,
+    to the power ``output_whitening``: a student shrinks the directions that it hears badly.
+    """
 
     steps: Positive = 10_000
     learning_rate: PositiveFloat = 2e-3
@@ -103,6 +113,8 @@ class Optimization(_Section, frozen=True):
     weight_decay: float = 0.02
     gradient_limit: PositiveFloat = 3.0
     average_decay: Share = 0.999
+    precision: Literal["float32", "bfloat16"] = "float32"
+    output_whitening: Share = 0.0
 
 
 class Recipe(_Section, frozen=True):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_unlock.errors import ConfigError
+from edge_unlock_convert.training import whitening
 from edge_unlock_convert.training.recipe import HeldOut, Recipe
 from edge_unlock_convert.training.voices import VoiceSet
 
@@ -36,9 +37,10 @@ def held_out_speakers(settings: HeldOut, speakers: Iterable[str], seed: int) -> 
 class Sampler:
     """Batches of crops, with centred teacher embeddings as targets.
 
-    A *voice* is one speaker in one variant: a pseudo-speaker is another voice than the
+    A *voice* is one speaker changed in one way: a pseudo-speaker is another voice than the
     person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices,
-    ``center`` (D,) the mean teacher embedding, removed from all targets.
+    ``center`` (D,) the mean teacher embedding, removed from all targets before they are
+    whitened.
     """
 
     def __init__(self, recipe: Recipe, voices: list[VoiceSet]) -> None:
@@ -52,10 +54,9 @@ class Sampler:
         self._pieces: list[tuple[VoiceSet, NDArray[np.int64]]] = []
         shares, rows = recipe.sampling.corpora, []
         for variant, voice_set in enumerate(voices):
-            names, codes = np.unique(voice_set.speakers, return_inverse=True)
-            groups = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-            for speaker, members in zip(names.tolist(), groups, strict=True):
-                corpus = speaker.split("/")[0]
+            for members in _voices(voice_set):
+                speaker = str(voice_set.speakers[members[0]])
+                corpus = speaker.split("/", maxsplit=1)[0]
                 if speaker in self.held_out or (shares and corpus not in shares):
                     continue
                 self._corpora.setdefault(corpus, ([], []))[variant > 0].append(len(self._pieces))
@@ -63,9 +64,10 @@ class Sampler:
                 rows.append(voice_set.embeddings[members])
         if not rows:
             raise ConfigError("no speaker is left to train on", "Hold out fewer speakers.")
-        embeddings = np.concatenate(rows)
-        self.center = embeddings.mean(axis=0)
-        centered = torch.nn.functional.normalize(torch.from_numpy(embeddings - self.center), dim=1)
+        self.center = np.concatenate(rows).mean(axis=0)
+        transform = whitening.within_voices(rows, recipe.objective.whitening)
+        embeddings = (np.concatenate(rows) - self.center) @ transform
+        centered = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=1)
         self._ends = np.cumsum([len(part) for part in rows])
         means = [part.mean(0) for part in torch.split(centered, [len(part) for part in rows])]
         self.prototypes = torch.nn.functional.normalize(torch.stack(means), dim=1)
@@ -101,3 +103,12 @@ class Sampler:
             self._targets[torch.from_numpy(rows)],
             torch.from_numpy(voices),
         )
+
+
+def _voices(voice_set: VoiceSet) -> list[NDArray[np.int64]]:
+    """The pieces of each voice: of one speaker, changed in one way."""
+    _, speakers = np.unique(voice_set.speakers, return_inverse=True)
+    _, changes = np.unique(voice_set.transforms, axis=0, return_inverse=True)
+    pairs = np.column_stack((speakers, changes))
+    _, codes = np.unique(pairs, axis=0, return_inverse=True)
+    return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])

@@ -10,13 +10,15 @@ class Student(nn.Module):
     """Steps of features to one unit embedding.
 
     The names of its parameters are what the converter reads: ``lstm.*`` (gates in PyTorch's
-    order: input, forget, cell, output), ``embedding.*`` and ``attention.*``.
+    order: input, forget, cell, output), ``embedding.*`` and ``attention.*``. ``precision`` is
+    that of the products of the LSTM.
     """
 
     def __init__(
         self, inputs: int, hidden: int, layers: int, embedding_size: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        self.precision = "float32"
         self.lstm = nn.LSTM(
             inputs, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0
         )
@@ -28,7 +30,9 @@ class Student(nn.Module):
 
     def forward(self, features: Tensor, steps: Tensor) -> Tensor:
         """Features (B, T, inputs), of which ``steps`` (B,) count, to embeddings (B, D), norm 1."""
-        hidden, _ = self.lstm(features)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
+            hidden, _ = self.lstm(features)
+        hidden = hidden.float()
         logits = self.attention(hidden).squeeze(-1)
         weight = logits.clamp(-ATTENTION_LOGIT_LIMIT, ATTENTION_LOGIT_LIMIT).exp()
         weight = weight * (torch.arange(features.shape[1]) < steps[:, None])

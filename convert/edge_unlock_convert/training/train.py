@@ -4,6 +4,7 @@ Each step draws its batch, its disturbances and its dropout from the seed and it
 so that a training that was broken off and resumed ends in the very same weights.
 """
 
+import copy
 import hashlib
 import time
 from collections.abc import Callable
@@ -20,16 +21,19 @@ from torch import Tensor
 from edge_unlock.errors import ConfigError
 from edge_unlock.features import Normalization
 from edge_unlock.model import EncoderSpec
+from edge_unlock_convert.training import whitening
 from edge_unlock_convert.training.augment import Augmenter
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.objective import Objectives
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.sampler import Batch, Sampler
 from edge_unlock_convert.training.student import Student
+from edge_unlock_convert.training.validation import Validation
 from edge_unlock_convert.training.voices import VoiceSet
 
 RESUME_NAME = "resume.pt"
 STATISTICS_BATCHES = 40
+WHITENING_BATCHES = 200
 
 
 class Progress(NamedTuple):
@@ -79,6 +83,8 @@ class Training:
             size,
             network.dropout,
         )
+        self.student.precision = recipe.optimization.precision
+        self._validation = Validation(recipe, voices[0], self.sampler.held_out)
         self._average = {name: value.clone() for name, value in self.student.state_dict().items()}
         matrices = [p for p in self.student.parameters() if p.ndim > 1]
         vectors = [p for p in self.student.parameters() if p.ndim == 1]
@@ -113,6 +119,12 @@ class Training:
                     distill, contrast = np.mean(losses, axis=0).tolist()
                     report(Progress(self.step, distill, contrast, time.monotonic() - started))
                     losses = []
+                if self.step == self.recipe.optimization.steps:
+                    self._whiten_output()
+
+    def validate(self) -> dict[str, float]:
+        """EER of the averaged weights on held-out speakers, by corpus and seconds of speech."""
+        return self._validation.error_rates(self._average, self.student, self.front_end)
 
     def averaged_state(self) -> dict[str, Tensor]:
         """The moving average of the weights: what is shipped."""
@@ -216,6 +228,24 @@ class Training:
         for name, value in self.student.state_dict().items():
             self._average[name].lerp_(value, 1 - decay)
         return float(distill.detach()), float(contrast.detach())
+
+    def _whiten_output(self) -> None:
+        """Fold the whitening of the embeddings of undisturbed speech into the averaged weights."""
+        power = self.recipe.optimization.output_whitening
+        if not power:
+            return
+        network = copy.deepcopy(self.student).eval()
+        network.load_state_dict(self._average)
+        generator = np.random.default_rng((self.recipe.seed, 2**32 + 1))
+        embeddings = []
+        with torch.inference_mode():
+            for _ in range(WHITENING_BATCHES):
+                batch = self.sampler.batch(generator)
+                steps = self.front_end.steps(batch.lengths)
+                embeddings.append(network(self.front_end(batch.samples), steps).numpy())
+        matrix = torch.from_numpy(whitening.of_all(np.concatenate(embeddings), power))
+        for name in ("embedding.weight", "embedding.bias"):
+            self._average[name] = matrix @ self._average[name]
 
     def _statistics(self) -> Normalization:
         """Mean and deviation of the cepstra of disturbed training speech."""

@@ -2,8 +2,8 @@
 
 A ``VoiceSet`` is two files: ``<name>.npz`` (``off`` (n + 1,) first samples of the pieces,
 ``spk`` (n,) speakers as ``corpus/speaker``, ``emb`` float32 (n, D) teacher embeddings of norm
-1, ``transform`` (n, 2) speed and formant factors) and ``<name>.audio.npy`` (int16, mapped
-into memory and not read as a whole).
+1, ``transform`` (n, 3) how the voice was changed, see ``pseudo.Change``) and
+``<name>.audio.npy`` (int16, mapped into memory and not read as a whole).
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ class VoiceSet(NamedTuple):
         name: str,
         pieces: Sequence[tuple[str, NDArray[np.float32]]],
         embeddings: NDArray[np.float32],
-        transforms: Sequence[tuple[float, float]],
+        transforms: Sequence[tuple[float, ...]],
     ) -> None:
         """Write a set; its index comes last, so that a broken-off set is not found."""
         directory.mkdir(parents=True, exist_ok=True)

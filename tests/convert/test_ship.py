@@ -1,0 +1,108 @@
+"""From recordings to a package that the device runs: voices, train, ship, in small."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from edge_unlock.encoder import Encoder
+from edge_unlock.model import ModelPackage
+from edge_unlock.scoring import Scorer
+from tests import speech
+
+for module in ("torch", "tensorflow", "tomli_w"):
+    pytest.importorskip(module, reason="needs the extras 'convert' and 'train'")
+from edge_unlock_convert.cli import main  # noqa: E402
+from edge_unlock_convert.training import pseudo  # noqa: E402
+
+RATE_HZ = 16_000
+RECORDINGS = 7
+CHANGES = ((1.0, 1.0, 1.0), (1.2, 1.08, 1.08), (0.85, 0.93, 0.93), (0.9, 1.1, 1.1))
+"""How four people are made of each real one."""
+RECIPE = """
+name = "tiny"
+seed = 1
+variants = 1
+held_out = { count = { speech = 4 } }
+sampling = { crop_s = [1.0, 2.0], batch_s = 16.0, max_pieces = 16 }
+augmentation = { rooms = 5 }
+network = { hidden = 24, layers = 2, frames_stacked = 4, dropout = 0.0 }
+objective = { whitening = 0.5 }
+
+[optimization]
+steps = 60
+warmup_steps = 5
+learning_rate = 1e-2
+average_decay = 0.9
+output_whitening = 0.5
+"""
+
+
+def teacher(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """The long-term spectrum in 24 bands: rough, but it does say something of the voice."""
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    edges = np.geomspace(80, 6000, 25) / rate_hz * samples.shape[-1]
+    bands = [power[..., int(a) : int(b) + 1].mean(-1) for a, b in itertools.pairwise(edges)]
+    logs = np.log(np.stack(bands, axis=-1))
+    return (logs - logs.mean(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(main, [str(one) for one in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight people, one folder each."""
+    root = tmp_path_factory.mktemp("recorded")
+    real = speech.write_speakers(root, ("alice", "bob"), RECORDINGS)
+    for name, paths in real.items():
+        for number, change in enumerate(CHANGES):
+            folder = root / "speech" / f"{name}{number}"
+            folder.mkdir(parents=True)
+            for path in paths:
+                samples, _ = soundfile.read(path, dtype="float32")
+                changed = pseudo.change_voice(samples, RATE_HZ, pseudo.Change(*change))
+                soundfile.write(folder / path.name, changed, RATE_HZ)
+    return root / "speech"
+
+
+def test_a_model_is_trained_converted_and_run(recordings: Path, tmp_path: Path) -> None:
+    recipe, checkpoint, package = (tmp_path / name for name in ("tiny.toml", "checkpoint", "made"))
+    recipe.write_text(RECIPE)
+    run("voices", recipe, "--speech", recordings, "--voices", tmp_path / "voices",
+        "--teacher", f"{__name__}:teacher")  # fmt: skip
+    run("train", recipe, "--voices", tmp_path / "voices", "--output", checkpoint)
+    told = run("ship", checkpoint, "--speech", recordings, "--output", package)
+    assert "at the default threshold" in told
+    made = ModelPackage.load(package)
+    assert made.cohort is not None
+    assert made.manifest.calibration is not None
+    quantization = made.manifest.accuracy["quantization"]
+    assert quantization["cosine_median"] > 0.99
+    card = (package / "MODEL_CARD.md").read_text()
+    assert "Not measured yet." in card
+    # the device runs it: a voice is more like itself than like another
+    encoder, scorer = Encoder(made), Scorer(made)
+    voices = {
+        name: [
+            encoder.embed(soundfile.read(path, dtype="float32")[0], RATE_HZ)
+            for path in sorted((recordings / name).iterdir())
+        ]
+        for name in ("alice0", "bob0")
+    }
+    template = scorer.template(np.stack(voices["alice0"][:3]))
+    own = [scorer.score(template, one) for one in voices["alice0"][3:]]
+    other = [scorer.score(template, one) for one in voices["bob0"]]
+    assert np.mean(own) > np.mean(other) + 0.2
+    # what stands there is not replaced unasked
+    again = CliRunner().invoke(
+        main, ["ship", str(checkpoint), "--speech", str(recordings), "--output", str(package)]
+    )
+    assert again.exit_code == 1
+    assert "exists already" in again.output
