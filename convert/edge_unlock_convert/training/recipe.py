@@ -11,6 +11,7 @@ import msgspec
 
 from edge_unlock.errors import ConfigError
 from edge_unlock.features import FeatureSpec, Positive
+from edge_unlock_convert.network import Pooling
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
@@ -68,12 +69,17 @@ class Augmentation(_Section, frozen=True):
 
 
 class Network(_Section, frozen=True):
-    """The size of the student."""
+    """The size of the student, and how its steps become one embedding.
+
+    With a ``projection`` every LSTM layer gives that many outputs instead of ``hidden`` (0: none).
+    """
 
     hidden: Positive = 256
     layers: Positive = 2
     frames_stacked: Positive = 4
     dropout: Share = 0.15
+    projection: Annotated[int, msgspec.Meta(ge=0)] = 0
+    pooling: Pooling = "attention"
 
 
 class Objective(_Section, frozen=True):

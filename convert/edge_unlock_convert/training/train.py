@@ -76,14 +76,9 @@ class Training:
         self.front_end.normalization = self.normalization
         torch.manual_seed(recipe.seed)
         size, network = self.sampler.embedding_size, recipe.network
-        self.student = Student(
-            network.frames_stacked * recipe.features.coefficients,
-            network.hidden,
-            network.layers,
-            size,
-            network.dropout,
-        )
-        self.student.precision = recipe.optimization.precision
+        inputs = network.frames_stacked * recipe.features.coefficients
+        self.student = Student(inputs, network, size)
+        self.student.low_precision = recipe.optimization.precision == "bfloat16"
         self._validation = Validation(recipe, voices[0], self.sampler.held_out)
         self._average = {name: value.clone() for name, value in self.student.state_dict().items()}
         matrices = [p for p in self.student.parameters() if p.ndim > 1]
@@ -144,7 +139,7 @@ class Training:
         encoder = EncoderSpec(
             frames_stacked=self.recipe.network.frames_stacked,
             embedding_size=self.sampler.embedding_size,
-            pooling="attention",
+            pooling=self.recipe.network.pooling,
         )
         front_end = {
             "features": self.recipe.features,
