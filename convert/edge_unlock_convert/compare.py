@@ -187,8 +187,6 @@ def _trials(embedded: Embedded, speakers: Sequence[str | None]) -> PairedTrials 
         )
     except ValueError:
         return None
-    if not all(len(scores) for scores in original.split()):  # a single speaker has no impostor
-        return None
     return PairedTrials(original, quantized)
 
 

@@ -26,9 +26,12 @@ def score_trials(  # noqa: PLR0913 - the conditions of an evaluation, all but tw
     ``center`` (D,) is removed before the cosine, as ``edge_unlock.scoring.Scorer`` does with
     the mean of its cohort. ``tests`` (n, D) replaces the embeddings of the compared
     utterances: the same utterances in noise, or cut short. Speakers with no utterance left to
-    compare are used as impostors only. Raises ``ValueError`` if there is no trial.
+    compare are used as impostors only. Raises ``ValueError`` if there is no target trial or no
+    non-target trial.
     """
     names, codes = np.unique(speakers, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError("fewer than two speakers make no non-target trial")
     origin = np.zeros(embeddings.shape[1], np.float32) if center is None else center
     voices = _unit((embeddings if tests is None else tests) - origin)
     generator = np.random.default_rng(seed)

@@ -53,3 +53,5 @@ def test_no_trial_is_an_error() -> None:
     embeddings, names = voices(2, 3, 0.1)
     with pytest.raises(ValueError, match="more than 3"):
         score_trials(embeddings, names)
+    with pytest.raises(ValueError, match="two speakers"):
+        score_trials(embeddings[:3], names[:3], enroll=1)

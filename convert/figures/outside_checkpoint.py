@@ -1,7 +1,7 @@
 """A checkpoint from outside: the 3x256 LSTM of the package ``resemblyzer`` to int8.
 
     pip download --no-deps resemblyzer && unzip Resemblyzer-*.whl
-    python convert/figures/resemblyzer.py resemblyzer/pretrained.pt MANIFEST
+    python convert/figures/outside_checkpoint.py resemblyzer/pretrained.pt MANIFEST
 
 Its front end is not that of the device (mel powers without a logarithm), so the network is
 fed as it was trained and compared float against int8 on the same inputs. Each power is
