@@ -99,8 +99,9 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The contents of ``manifest.json``.
 
-    ``accuracy`` and ``training`` are for people (figures with their conditions; data and
-    licences); the runtime reads everything else.
+    ``closest_speakers`` of the cohort are what a score is set against (``Similarity``; 0: it
+    stays a cosine). ``accuracy`` and ``training`` are for people (figures with their conditions;
+    data and licences); the runtime reads everything else.
     """
 
     schema: Literal[1]
@@ -114,6 +115,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     default_operating_point: str
     calibration: Calibration | None = None
     cohort: PackagedFile | None = None
+    closest_speakers: Annotated[int, msgspec.Meta(ge=0)] = 0
     accuracy: dict[str, Any] = {}
     training: dict[str, Any] = {}
 
@@ -183,6 +185,12 @@ class ModelPackage(NamedTuple):
         if manifest.cohort is not None:
             cohort = _parse_cohort(
                 _read_checked(directory, manifest.cohort), manifest.encoder.embedding_size
+            )
+        if manifest.closest_speakers > (0 if cohort is None else len(cohort)):
+            raise ModelError(
+                f"the cohort has fewer than the {manifest.closest_speakers} speakers that scores "
+                "are set against",
+                "Convert the model again.",
             )
         return cls(manifest, model, cohort)
 

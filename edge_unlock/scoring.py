@@ -1,33 +1,18 @@
-"""How alike two voices are: a number, and whether it is enough."""
+"""Whether two voices are alike enough: scores, thresholds, likelihood ratios."""
 
 import math
 
-import numpy as np
-
 from edge_unlock.features import Float32
 from edge_unlock.model import Manifest, ModelPackage
-
-
-def unit(vectors: Float32) -> Float32:
-    """Scale the last axis to L2 norm 1."""
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: Float32 = (vectors / norms).astype(np.float32)
-    return scaled
+from edge_unlock.similarity import Similarity, unit
 
 
 class Scorer:
-    """Scores embeddings against templates with what a model package carries for it.
-
-    The mean embedding of the package's cohort (other speakers) is removed before the cosine:
-    what all voices share says nothing of who speaks.
-    """
+    """Scores embeddings against templates with what a model package carries for it."""
 
     def __init__(self, package: ModelPackage) -> None:
-        size = package.manifest.encoder.embedding_size
         self._manifest: Manifest = package.manifest
-        self._center = (
-            np.zeros(size, np.float32) if package.cohort is None else package.cohort.mean(axis=0)
-        )
+        self._similarity = Similarity(package.cohort, package.manifest.closest_speakers)
 
     def template(self, embeddings: Float32) -> Float32:
         """The template of a person: float32 (D,), norm 1, from embeddings (n, D) of norm 1."""
@@ -35,9 +20,12 @@ class Scorer:
         return unit(mean)
 
     def score(self, template: Float32, embedding: Float32) -> float:
-        """Cosine of template and embedding, both (D,): in [-1, 1], NaN if one has no direction."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return float(unit(template - self._center) @ unit(embedding - self._center))
+        """How alike template and embedding are, both (D,): NaN if one has no direction.
+
+        A cosine in [-1, 1], or, for a package with ``closest_speakers``, deviations above what
+        is usual between strangers.
+        """
+        return float(self._similarity.scores(template[None], embedding[None])[0, 0])
 
     def threshold(
         self, operating_point: str | None = None, *, candidates: int = 1, seconds: float = 1.0

@@ -1,8 +1,8 @@
 """The honest table: error rates of encoders on speakers that none of them was trained on.
 
 Every speaker is enrolled with clean utterances; what is compared with the templates may be
-shorter, noisy or in a room. Each encoder is scored with and without the mean of one and the
-same cohort of other speakers removed.
+shorter, noisy or in a room. Each encoder is scored by the plain cosine, and normalized with one
+and the same cohort of other speakers, as the device does it.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from edge_unlock.encoder import Encoder
 from edge_unlock.errors import AudioError
 from edge_unlock.features import Float32
 from edge_unlock.model import ModelPackage
+from edge_unlock.similarity import Similarity
 from edge_unlock_convert import checkpoint, network, ship, thresholds
 from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
 from edge_unlock_convert.front_end import read_front_end
@@ -24,7 +25,7 @@ from edge_unlock_convert.metrics import Trials, bootstrap_interval, eer, frr_at_
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.rooms import room_responses
 from edge_unlock_convert.training.teacher import load_teacher
-from edge_unlock_convert.trials import score_trials
+from edge_unlock_convert.trials import COSINE, score_trials
 
 Embed = Callable[[Float32, int], Float32]
 RATE_HZ = 16_000
@@ -69,7 +70,7 @@ class System(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """What happened to the compared speech, utterances enrolled, cohort mean removed or not."""
+    """What happened to the compared speech, utterances enrolled, scores normalized or not."""
 
     name: str
     enroll: int
@@ -131,8 +132,9 @@ class Evaluation:
         self._cache = cache
         self._draws = draws
         cache.mkdir(parents=True, exist_ok=True)
-        self._centers = {
-            system.name: self.embeddings(system, cohort).mean(axis=0) for system in systems
+        self._similarities = {
+            system.name: Similarity(self.embeddings(system, cohort), ship.CLOSEST_SPEAKERS)
+            for system in systems
         }
 
     def embeddings(self, system: System, samples: Sequence[Float32]) -> Float32:
@@ -165,7 +167,7 @@ class Evaluation:
             clean,
             group.speakers,
             enroll=enroll,
-            center=self._centers[system.name] if cohort else None,
+            similarity=self._similarities[system.name] if cohort else COSINE,
             tests=disturbed,
         )
         conditions = Condition(condition, enroll, cohort)
@@ -212,9 +214,8 @@ def decisions(
     """
     held = ship.Parts.read(source, recipe).held_out
     utterances = [*read_corpus(source, "eval"), *(u for u in held if u.corpus == "librispeech")]
-    size = package.manifest.encoder.embedding_size
-    center = np.zeros(size, np.float32) if package.cohort is None else package.cohort.mean(axis=0)
-    judged = thresholds.judge(thresholds.Listener(package), utterances, center)
+    similarity = Similarity(package.cohort, package.manifest.closest_speakers)
+    judged = thresholds.judge(thresholds.Listener(package), utterances, similarity)
     return {
         point.name: {
             name: thresholds.rates(trials, package.manifest, point.name)

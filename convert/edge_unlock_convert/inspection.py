@@ -47,6 +47,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
             ("operating points", points),
             ("calibrated", "yes" if manifest["calibration"] else "no"),
             ("cohort", "yes" if manifest["cohort"] else "no"),
+            ("scores set against", f"{manifest['closest_speakers']} closest of the cohort"),
         ]
         return rows + [
             (f"training: {key}", str(value)) for key, value in manifest["training"].items()

@@ -22,6 +22,7 @@ from edge_unlock.model import (
     OperatingPoint,
     PackagedFile,
 )
+from edge_unlock.similarity import Similarity
 from edge_unlock_convert import card, checkpoint, flatbuffer, quantize, thresholds
 from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
 from edge_unlock_convert.front_end import read_front_end
@@ -31,7 +32,9 @@ from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.sampler import held_out_speakers
 
 COHORT_NAME = "cohort.npy"
-COHORT_SPEAKERS = 200
+COHORT_SPEAKERS = 400
+CLOSEST_SPEAKERS = 50
+"""Of them are what a score is set against; of a smaller cohort a quarter."""
 CALIBRATION_PIECES = 120
 LOUDNESS = (1.0, 0.1, 0.02)
 """The pieces that show the range of the activations are played at these levels in turn."""
@@ -130,8 +133,9 @@ def ship(source: Path, speech: Path, identity: quantize.Identity, stage: quantiz
             rows.append(listener.embedding(piece))
             progress(1)
     cohort = np.stack(rows)
+    closest = min(CLOSEST_SPEAKERS, len(cohort) // 4)
     with stage("listening to held-out speakers", None):
-        judged = thresholds.judge(listener, parts.held_out, cohort.mean(axis=0))
+        judged = thresholds.judge(listener, parts.held_out, Similarity(cohort, closest))
     try:
         setting = thresholds.fit(judged)
     except ValueError as error:
@@ -147,6 +151,7 @@ def ship(source: Path, speech: Path, identity: quantize.Identity, stage: quantiz
         default_operating_point=quantize.DEFAULT_OPERATING_POINT,
         calibration=setting.calibration,
         cohort=_packaged(COHORT_NAME, file.getvalue()),
+        closest_speakers=closest,
         accuracy={
             "quantization": msgspec.to_builtins(comparison),
             "held_out": {

@@ -23,6 +23,7 @@ from edge_unlock.model import (
 )
 from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
 from edge_unlock.segment import Segmenter
+from edge_unlock.similarity import Similarity
 from edge_unlock_convert.corpus import Utterance
 from edge_unlock_convert.metrics import cllr, fit_calibration
 from edge_unlock_convert.quantize import operating_points
@@ -91,7 +92,7 @@ class Listener:
 
 
 def judge(
-    listener: Listener, utterances: Sequence[Utterance], center: Float32
+    listener: Listener, utterances: Sequence[Utterance], similarity: Similarity
 ) -> dict[str, Judged]:
     """Trials of each corpus among its own speakers, by durations: enroll 3, test 1.
 
@@ -112,7 +113,7 @@ def judge(
                 for row in np.flatnonzero(used):
                     tests[row] = listener.embedding(_middle(heard[row].samples, cut_s))
             try:
-                trials = score_trials(embeddings, speakers, center=center, tests=tests)
+                trials = score_trials(embeddings, speakers, similarity=similarity, tests=tests)
             except ValueError:
                 continue
             kept = used[trials.utterances]

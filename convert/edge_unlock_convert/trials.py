@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_unlock.features import Float32
+from edge_unlock.similarity import Similarity, unit
 from edge_unlock_convert.metrics import Trials
+
+COSINE = Similarity(None)
 
 
 def score_trials(  # noqa: PLR0913 - the conditions of an evaluation, all but two by name
@@ -18,22 +21,20 @@ def score_trials(  # noqa: PLR0913 - the conditions of an evaluation, all but tw
     enroll: int = 3,
     draws: int = 5,
     seed: int = 0,
-    center: Float32 | None = None,
+    similarity: Similarity = COSINE,
     tests: Float32 | None = None,
 ) -> Trials:
-    """Cosines of all trials among embeddings (n, D) of norm 1, by ``speakers`` (n,).
+    """Scores of all trials among embeddings (n, D) of norm 1, by ``speakers`` (n,).
 
-    ``center`` (D,) is removed before the cosine, as ``edge_unlock.scoring.Scorer`` does with
-    the mean of its cohort. ``tests`` (n, D) replaces the embeddings of the compared
-    utterances: the same utterances in noise, or cut short. Speakers with no utterance left to
-    compare are used as impostors only. Raises ``ValueError`` if there is no target trial or no
-    non-target trial.
+    ``similarity`` scores them, as on the device. ``tests`` (n, D) replaces the embeddings of
+    the compared utterances: the same utterances in noise, or cut short. Speakers with no
+    utterance left to compare are used as impostors only. Raises ``ValueError`` if there is no
+    target trial or no non-target trial.
     """
     names, codes = np.unique(speakers, return_inverse=True)
     if len(names) < 2:
         raise ValueError("fewer than two speakers make no non-target trial")
-    origin = np.zeros(embeddings.shape[1], np.float32) if center is None else center
-    voices = _unit((embeddings if tests is None else tests) - origin)
+    voices = embeddings if tests is None else tests
     generator = np.random.default_rng(seed)
     scores, enrolled, tested, utterances = [], [], [], []
     for _ in range(draws):
@@ -44,11 +45,11 @@ def score_trials(  # noqa: PLR0913 - the conditions of an evaluation, all but tw
             if len(own) <= enroll:
                 continue
             used[own[:enroll]] = True
-            templates.append(_unit(embeddings[own[:enroll]].mean(axis=0)))
+            templates.append(unit(embeddings[own[:enroll]].mean(axis=0)))
             owners.append(code)
         if not templates:
             raise ValueError(f"no speaker has more than {enroll} utterances")
-        matrix = _unit(np.stack(templates) - origin) @ voices[~used].T
+        matrix = similarity.scores(np.stack(templates), voices[~used])
         grid = np.broadcast_to(np.array(owners)[:, None], matrix.shape)
         scores.append(matrix.ravel())
         enrolled.append(grid.ravel())
@@ -60,8 +61,3 @@ def score_trials(  # noqa: PLR0913 - the conditions of an evaluation, all but tw
         np.concatenate(tested),
         np.concatenate(utterances),
     )
-
-
-def _unit(vectors: Float32) -> Float32:
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / norms, np.float32)

@@ -6,6 +6,7 @@ import pytest
 
 from edge_unlock.model import Calibration, ModelPackage
 from edge_unlock.scoring import Scorer
+from edge_unlock.similarity import Similarity
 from edge_unlock_convert import thresholds
 from edge_unlock_convert.corpus import Utterance
 from edge_unlock_convert.thresholds import Judged
@@ -76,7 +77,7 @@ def test_people_are_heard_as_the_device_hears_them(shipped, people, tmp_path) ->
         for path in paths
     ]
     listener = thresholds.Listener(shipped)
-    found = thresholds.judge(listener, utterances, shipped.cohort.mean(axis=0))
+    found = thresholds.judge(listener, utterances, Similarity(shipped.cohort))
     assert {"people", "people, 2 s", "people, 1 s"} == set(found)
     whole, cut = found["people"], found["people, 1 s"]
     target, nontarget = whole.split()

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from edge_unlock.features import Float32
+from edge_unlock.similarity import Similarity
 from edge_unlock_convert.trials import score_trials
 
 
@@ -37,16 +39,15 @@ def test_tests_replace_the_compared_utterances_only() -> None:
     assert clean.min() > target.max()
 
 
-def test_center_is_removed_before_the_cosine() -> None:
+def test_scores_are_those_of_the_similarity() -> None:
+    class Opposite(Similarity):
+        def scores(self, templates: Float32, embeddings: Float32) -> Float32:
+            return -super().scores(templates, embeddings)
+
     embeddings, names = voices(3, 4, 0.1)
-    offset = np.full(16, 2.0, np.float32)
-    shifted = score_trials(embeddings + offset, names, enroll=1, center=offset)
-    plain = score_trials(embeddings, names, enroll=1)
-    assert (shifted.enrolled == plain.enrolled).all()
-    # a template has norm 1 before the center is removed, as on the device
-    assert not np.allclose(
-        shifted.scores, score_trials(embeddings + offset, names, enroll=1).scores
-    )
+    plain = score_trials(embeddings, names)
+    opposite = score_trials(embeddings, names, similarity=Opposite(None))
+    np.testing.assert_array_equal(opposite.scores, -plain.scores)
 
 
 def test_no_trial_is_an_error() -> None:

@@ -85,14 +85,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
 def error_table(rows: "Sequence[Row]") -> str:
     """The rows as Markdown."""
     lines = [
-        "| encoder | speech | condition | enrolled with | cohort mean | speakers | EER % (95%) "
+        "| encoder | speech | condition | enrolled with | score | speakers | EER % (95%) "
         "| FRR % at FAR 1e-2 (95%) |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         lines.append(
             f"| {row.system} | {row.corpus} | {row.condition} | {row.enroll} "
-            f"| {'removed' if row.cohort else 'no'} | {row.speakers} "
+            f"| {'normalized' if row.cohort else 'cosine'} | {row.speakers} "
             f"| {_percent(row.eer, row.eer_interval)} | {_percent(row.frr, row.frr_interval)} |"
         )
     return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edge_unlock.similarity import Similarity
 from edge_unlock_convert.metrics import eer
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.recipe import Recipe
@@ -56,7 +57,7 @@ class Validation:
                         enrolled[mine],
                         self._speakers[mine],
                         tests=tested[mine],
-                        center=enrolled.mean(axis=0),
+                        similarity=Similarity(enrolled),
                     )
                 except ValueError:
                     continue

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from edge_unlock.similarity import Similarity, unit
+
+RNG = np.random.default_rng(0)
+SIZE = 32
+
+
+def voices(count, around=None, spread=1.0):
+    center = np.zeros(SIZE) if around is None else around
+    return unit((center + spread * RNG.normal(size=(count, SIZE))).astype(np.float32))
+
+
+def test_without_a_cohort_a_score_is_the_cosine():
+    a, b = voices(3), voices(4)
+    np.testing.assert_allclose(Similarity(None).scores(a, b), a @ b.T, atol=1e-6)
+
+
+def test_the_mean_of_the_cohort_is_removed_before_the_cosine():
+    cohort = voices(50, np.full(SIZE, 0.5))
+    a, b = voices(3), voices(4)
+    center = cohort.mean(axis=0)
+    found = Similarity(cohort).scores(a, b)
+    np.testing.assert_allclose(found, unit(a - center) @ unit(b - center).T, atol=1e-6)
+
+
+def test_a_score_is_in_deviations_above_the_closest_of_the_cohort():
+    cohort, a, b = voices(60), voices(1), voices(1)
+    center = cohort.mean(axis=0)
+    one, other, rest = (unit(vectors - center) for vectors in (a, b, cohort))
+    sides = [np.sort((side @ rest.T)[0])[-20:] for side in (one, other)]
+    expected = np.mean([((one @ other.T)[0, 0] - top.mean()) / top.std() for top in sides])
+    similarity = Similarity(cohort, closest=20)
+    assert similarity.scores(a, b)[0, 0] == pytest.approx(expected, rel=1e-4)
+    assert similarity.scores(b, a)[0, 0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_threshold_for_rare_voices_serves_a_crowd_too():
+    """Two strangers of a common kind of voice have a greater cosine than two others."""
+    common = np.zeros(SIZE)
+    common[0] = 8.0
+    cohort = np.concatenate((voices(50, common), voices(200)))
+    crowd, rare = voices(40, common), voices(40)
+    apart = ~np.eye(40, dtype=bool)
+
+    def false_accepts_in_the_crowd(similarity):
+        threshold = np.percentile(similarity.scores(rare, rare)[apart], 99)
+        return np.mean(similarity.scores(crowd, crowd)[apart] >= threshold)
+
+    assert false_accepts_in_the_crowd(Similarity(cohort)) > 0.7
+    assert false_accepts_in_the_crowd(Similarity(cohort, closest=30)) < 0.15
+
+
+@pytest.mark.parametrize("closest", [0, 10])
+def test_an_embedding_without_direction_scores_nan(closest):
+    cohort = voices(20)
+    similarity = Similarity(cohort, closest)
+    for broken in (np.full(SIZE, np.nan, np.float32), cohort.mean(axis=0)):
+        assert np.isnan(similarity.scores(voices(1), broken[None])).all()
+        assert np.isnan(similarity.scores(broken[None], voices(1))).all()
+
+
+def test_a_cohort_of_one_voice_gives_no_endless_score():
+    cohort = np.concatenate((np.repeat(voices(1), 30, axis=0), voices(1)))
+    assert np.abs(Similarity(cohort, closest=20).scores(voices(5), voices(5))).max() < 300
+
+
+def test_more_closest_than_there_are_is_refused():
+    with pytest.raises(ValueError, match="fewer than 21"):
+        Similarity(voices(20), closest=21)
