@@ -238,13 +238,15 @@ def _parse_cohort(data: bytes, size: int) -> Float32:
             f"the cohort is not an array: {error}", "Convert the model again."
         ) from error
     if (
-        cohort.dtype != np.float32
+        cohort.dtype not in (np.float16, np.float32)
         or cohort.ndim != 2
         or cohort.shape[1] != size
         or not len(cohort)
         or not np.allclose(np.linalg.norm(cohort, axis=1), 1, atol=1e-3)
     ):
         raise ModelError(
-            f"the cohort is not float32 (N, {size}) with rows of norm 1", "Convert the model again."
+            f"the cohort is not float16 or float32 (N, {size}) with rows of norm 1",
+            "Convert the model again.",
         )
-    return cohort  # type: ignore[no-any-return]  # np.load is untyped
+    wide: Float32 = cohort.astype(np.float32)
+    return wide

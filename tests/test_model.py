@@ -132,7 +132,7 @@ def npy(array):
     "data",
     [
         b"not an array",
-        npy(np.ones((3, 192), np.float64)),
+        npy(np.eye(3, 192, dtype=np.float64)),
         npy(np.ones((3, 192), np.float32)),
         npy(np.full((3, 192), np.nan, np.float32)),
         npy(np.zeros((0, 192), np.float32)),
@@ -142,6 +142,23 @@ def npy(array):
 def test_a_cohort_that_is_none_is_refused(copy, data):
     with_file(copy, "cohort", data)
     with pytest.raises(ModelError, match="cohort"):
+        ModelPackage.load(copy)
+
+
+def test_a_cohort_of_half_precision_is_read(copy):
+    rows = np.eye(3, 192, dtype=np.float16)
+    with_file(copy, "cohort", npy(rows))
+    cohort = ModelPackage.load(copy).cohort
+    assert cohort.dtype == np.float32
+    np.testing.assert_array_equal(cohort, rows)
+
+
+def test_a_cohort_smaller_than_what_scores_are_set_against_is_refused(copy):
+    with_file(copy, "cohort", npy(np.eye(3, 192, dtype=np.float32)))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["closest_speakers"] = 4
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="fewer than the 4 speakers"):
         ModelPackage.load(copy)
 
 
