@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_unlock.errors import ConfigError
-from edge_unlock.model import Manifest
+from edge_unlock.model import MANIFEST_NAME, Manifest
 from edge_unlock_convert.compare import Comparison
 from edge_unlock_convert.flatbuffer import Graph
 from edge_unlock_convert.network import Network
@@ -51,6 +51,7 @@ def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extr
         ("operators", operators),
         ("multiplications", f"{network.macs * steps_s / 1e6:.1f} million a second of audio"),
         ("SHA-256 of the network", f"`{manifest.model.sha256}`"),
+        ("score", _score(manifest)),
     ]
     parts = [
         f"# {manifest.name}, version {manifest.version}",
@@ -76,6 +77,15 @@ def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extr
     parts += ["## Training data and licences", _training(manifest.training)]
     parts += ["## Limits", LIMITS]
     return "\n\n".join(parts) + "\n"
+
+
+def _score(manifest: Manifest) -> str:
+    if not manifest.closest_speakers:
+        return "cosine"
+    return (
+        f"cosine, set against those to the {manifest.closest_speakers} most similar speakers of "
+        "the cohort (AS-norm)"
+    )
 
 
 def fill(path: Path, figures: str) -> None:
@@ -132,7 +142,16 @@ def _quantization(comparison: Comparison, extra: Extra) -> str:
 def _training(training: dict[str, Any]) -> str:
     if not training:
         return "The checkpoint came without a word on its training data. Ask whoever trained it."
-    return "\n".join(f"- {key}: {value}" for key, value in training.items())
+    lines = []
+    for key, value in training.items():
+        if not isinstance(value, dict):
+            lines.append(f"- {key}: {value}")
+        elif all(isinstance(part, str) for part in value.values()):
+            lines.append(f"- {key}:")
+            lines += [f"  - {name}: {part}" for name, part in value.items()]
+        else:
+            lines.append(f"- {key}: in `{MANIFEST_NAME}`")
+    return "\n".join(lines)
 
 
 def _percent(value: float, interval: tuple[float, float], sign: str = "") -> str:

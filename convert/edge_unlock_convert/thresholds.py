@@ -119,9 +119,11 @@ def judge(
             kept = used[trials.utterances]
             durations = np.log(np.clip(seconds, *CALIBRATED_SECONDS))
             name = corpus if cut_s is None else f"{corpus}, {cut_s:g} s"
-            judged[name] = Judged(
+            one = Judged(
                 trials.scores[kept], durations[trials.utterances][kept], trials.is_target[kept]
             )
+            if all(len(side) for side in one.split()):
+                judged[name] = one
     return judged
 
 

@@ -89,6 +89,17 @@ def test_people_are_heard_as_the_device_hears_them(shipped, people, tmp_path) ->
     assert whole.is_target.mean() == pytest.approx(0.5)
 
 
+def test_durations_that_nobody_spoke_for_are_left_out(
+    shipped, people, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thresholds, "CUTS_S", (30.0,))
+    utterances = [
+        Utterance(path, "train", "people", name) for name in people for path in people[name]
+    ]
+    found = thresholds.judge(thresholds.Listener(shipped), utterances, Similarity(None))
+    assert set(found) == {"people"}
+
+
 def test_a_calibration_without_durations_is_unmoved(shipped) -> None:
     manifest = msgspec.structs.replace(
         shipped.manifest, calibration=Calibration(slope=10.0, offset=-3.0)
