@@ -32,8 +32,8 @@ class Scorer:
     ) -> float:
         """The score from which a voice is accepted as one of so many ``candidates``.
 
-        ``seconds`` of speech were judged: of less, a higher score is asked, if the model's
-        calibration knows of durations.
+        ``seconds`` of speech were judged: if the model's calibration knows of durations, the
+        threshold stands for the same evidence whatever they are.
 
         A stranger who is compared with N templates has N chances. With a calibrated model
         the threshold rises by ln N on the scale of the log-likelihood ratio, which keeps the

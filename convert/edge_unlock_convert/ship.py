@@ -32,10 +32,10 @@ from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.sampler import held_out_speakers
 
 COHORT_NAME = "cohort.npy"
-COHORT_SPEAKERS = 900
-"""More gave nothing; 200 gave half of what 900 do, by the held-out speakers."""
-CLOSEST_SPEAKERS = 50
-"""Of them are what a score is set against; of a smaller cohort a quarter."""
+CENTERING_SPEAKERS = 200
+"""Whose mean is removed."""
+NORMALIZING_SPEAKERS = 900
+"""Against whom scores are set, where that is asked for; more gave nothing, 200 half as much."""
 CALIBRATION_PIECES = 120
 LOUDNESS = (1.0, 0.1, 0.02)
 """The pieces that show the range of the activations are played at these levels in turn."""
@@ -85,11 +85,19 @@ def one_piece_a_speaker(
     ]
 
 
-def ship(source: Path, speech: Path, identity: quantize.Identity, stage: quantize.Stage) -> Shipped:
+def ship(
+    source: Path,
+    speech: Path,
+    identity: quantize.Identity,
+    stage: quantize.Stage,
+    closest: int = 0,
+) -> Shipped:
     """The package of the checkpoint directory ``source``, and how it fares on held-out speakers.
 
-    ``speech`` is what it was trained on. Raises ``ConversionError`` when the network cannot
-    be converted or loses too much, and ``ConfigError`` when the speech cannot be used.
+    ``speech`` is what it was trained on. Scores are set against those to the ``closest`` speakers
+    of the cohort (0: only the cohort's mean is removed). Raises ``ConversionError`` when the
+    network cannot be converted or loses too much, and ``ConfigError`` when the speech cannot be
+    used.
     """
     recipe = Recipe.load(source / "recipe.toml")
     front_end = read_front_end(source / "front_end.json")
@@ -127,14 +135,18 @@ def ship(source: Path, speech: Path, identity: quantize.Identity, stage: quantiz
         default_operating_point="none",
     )
     listener = thresholds.Listener(ModelPackage(draft, model, None))
-    others = one_piece_a_speaker(parts.trained, COHORT_SPEAKERS, rate_hz, recipe.seed + 1)
+    count = NORMALIZING_SPEAKERS if closest else CENTERING_SPEAKERS
+    others = one_piece_a_speaker(parts.trained, count, rate_hz, recipe.seed + 1)
     with stage("embedding the cohort", len(others)) as progress:
         rows = []
         for piece in others:
             rows.append(listener.embedding(piece))
             progress(1)
     cohort = np.stack(rows).astype(np.float16)  # half the size, and nothing is lost
-    closest = min(CLOSEST_SPEAKERS, len(cohort) // 4)
+    if len(cohort) < closest:
+        raise ConfigError(
+            f"there are {len(cohort)} speakers for a cohort", f"Ask for fewer than {closest}."
+        )
     with stage("listening to held-out speakers", None):
         judged = thresholds.judge(
             listener, parts.held_out, Similarity(cohort.astype(np.float32), closest)

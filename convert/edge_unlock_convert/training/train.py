@@ -179,12 +179,15 @@ class Training:
         self.front_end.normalization = self.normalization
 
     def start_from(self, directory: Path) -> None:
-        """Take the averaged weights and the normalization of a finished training."""
+        """Take the averaged weights and the normalization of a training; the prior is the recipe's."""
         state = torch.load(directory / "student.pt", weights_only=True)
         self.student.load_state_dict(state)
         self._average = state
         front_end = msgspec.json.decode((directory / "front_end.json").read_bytes())
-        self.normalization = msgspec.convert(front_end["normalization"], Normalization)
+        self.normalization = msgspec.structs.replace(
+            msgspec.convert(front_end["normalization"], Normalization),
+            prior_frames=self.recipe.prior_frames,
+        )
         self.front_end.normalization = self.normalization
 
     def _rate(self, step: int) -> float:

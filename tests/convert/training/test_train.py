@@ -103,9 +103,11 @@ def test_checkpoint_is_what_the_converter_reads(
     assert front_end.input_size == 160
     assert front_end.normalization == training.normalization
     assert Recipe.load(tmp_path / "recipe.toml") == recipe
-    follower = Training(msgspec.structs.replace(recipe, seed=4), voices)
+    follower = Training(msgspec.structs.replace(recipe, seed=4, prior_frames=150.0), voices)
     follower.start_from(tmp_path)
     assert follower.sha256() == training.sha256()
+    assert follower.normalization.mean == training.normalization.mean
+    assert follower.normalization.prior_frames == 150
 
 
 def test_resuming_with_another_recipe_is_refused(
