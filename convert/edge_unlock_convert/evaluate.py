@@ -142,7 +142,8 @@ class Evaluation:
             others = self.embeddings(system, cohort)
             self._similarities[system.name, "cosine"] = COSINE
             self._similarities[system.name, "centred"] = Similarity(others)
-            self._similarities[system.name, "normalized"] = Similarity(others, CLOSEST_SPEAKERS)
+            closest = min(CLOSEST_SPEAKERS, len(others))
+            self._similarities[system.name, "normalized"] = Similarity(others, closest)
 
     def embeddings(self, system: System, samples: Sequence[Float32]) -> Float32:
         """Embeddings (n, D) of norm 1; a recording that is too short to embed is repeated."""

@@ -1,6 +1,7 @@
 """From recordings to a package that the device runs: voices, train, ship, in small."""
 
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def run(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight people, one folder each."""
+    """Eight people, one folder each; beside it a manifest of them and of some noise."""
     root = tmp_path_factory.mktemp("recorded")
     real = speech.write_speakers(root, ("alice", "bob"), RECORDINGS)
     for name, paths in real.items():
@@ -69,6 +70,15 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 samples, _ = soundfile.read(path, dtype="float32")
                 changed = pseudo.change_voice(samples, RATE_HZ, pseudo.Change(*change))
                 soundfile.write(folder / path.name, changed, RATE_HZ)
+    noise = np.random.default_rng(0).normal(0, 0.1, 40 * RATE_HZ)
+    soundfile.write(root / "noise.wav", noise, RATE_HZ)
+    rows = ["path\tsplit\tcorpus\tspeaker\tsex\tage", "noise.wav\tnoise\thiss\t-\t-\t-"]
+    for path in sorted((root / "speech").glob("*/*")):
+        name = path.parent.name
+        rows.append(f"{path.relative_to(root)}\ttrain\tspeech\t{name}\t-\t-")
+        sex, age = ("f", 30) if name.startswith("alice") else ("m", 12)
+        rows.append(f"{path.relative_to(root)}\teval\tothers\t{name}\t{sex}\t{age}")
+    (root / "manifest.tsv").write_text("\n".join(rows) + "\n")
     return root / "speech"
 
 
@@ -100,6 +110,24 @@ def test_a_model_is_trained_converted_and_run(recordings: Path, tmp_path: Path) 
     own = [scorer.score(template, one) for one in voices["alice0"][3:]]
     other = [scorer.score(template, one) for one in voices["bob0"]]
     assert np.mean(own) > np.mean(other) + 0.2
+    manifest = recordings.parent / "manifest.tsv"
+    printed = run("evaluate", package, "--speech", manifest, "--checkpoint", checkpoint,
+        "--cache", tmp_path / "cache", "--system", f"spectrum={__name__}:teacher",
+        "--json", tmp_path / "figures.json", "--card", "--draws", "5")  # fmt: skip
+    filled = (package / "MODEL_CARD.md").read_text()
+    for needed in (
+        "| float | others | clean | 3 | normalized |",
+        "| spectrum | others | clean |",
+        "noise at 10 dB",
+        "simulated room",
+        "among under 18",
+        "| far-1e-2 | others |",
+    ):
+        assert needed in filled, needed
+        assert needed in printed, needed
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    clean = [row for row in figures["error_rates"] if row["condition"] == "clean"]
+    assert all(0 <= row["eer_interval"][0] <= row["eer"] <= 1 for row in clean)
     # what stands there is not replaced unasked
     again = CliRunner().invoke(
         main, ["ship", str(checkpoint), "--speech", str(recordings), "--output", str(package)]

@@ -179,7 +179,7 @@ class Training:
         self.front_end.normalization = self.normalization
 
     def start_from(self, directory: Path) -> None:
-        """Take the averaged weights and the normalization of a training; the prior is the recipe's."""
+        """Take the averaged weights and the normalization of a training, but not its prior."""
         state = torch.load(directory / "student.pt", weights_only=True)
         self.student.load_state_dict(state)
         self._average = state
