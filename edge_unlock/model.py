@@ -18,7 +18,7 @@ from edge_unlock.features import FeatureSpec, Float32, Normalization, Positive
 from edge_unlock.signature import check_signature, read_public_key
 
 MANIFEST_NAME = "manifest.json"
-SHIPPED_NAME = "edge-voice-1"
+SHIPPED_NAME = "edge-voice-2"
 MAX_FILE_BYTES = 64 * 2**20
 """No model for this class of hardware is larger; a larger file is not read."""
 CALIBRATED_SECONDS = (0.6, 4.0)
