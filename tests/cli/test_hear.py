@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge_unlock.model import MANIFEST_NAME, shipped_package
 from edge_unlock.policy import FREE_FAILURES
+from edge_unlock.scoring import Scorer
 from tests.cli.conftest import assert_error
 
 
@@ -219,8 +220,12 @@ def test_stricter_operating_points_need_more(enrolled, people, package):
     for point in package.manifest.operating_points:
         arguments = ("--json", "--operating-point", point.name, "--input", people["alice"][4])
         result = enrolled.run("verify", "alice", *arguments)
-        thresholds.append(json.loads(result.stdout)["threshold"])
-        assert thresholds[-1] == pytest.approx(point.threshold, abs=1e-4)
+        told = json.loads(result.stdout)
+        thresholds.append(told["threshold"])
+        expected = Scorer(package).threshold(point.name, seconds=told["seconds"])
+        assert thresholds[-1] == pytest.approx(expected, abs=1e-3)  # seconds are told rounded
+    rates = [point.false_accept_rate for point in package.manifest.operating_points]
+    assert list(np.argsort(thresholds)) == list(np.argsort(rates)[::-1])
 
 
 def test_a_name_may_be_typed_in_another_unicode_form(initialized, people):
