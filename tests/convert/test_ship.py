@@ -31,14 +31,12 @@ held_out = { count = { speech = 4 } }
 sampling = { crop_s = [1.0, 2.0], batch_s = 16.0, max_pieces = 16 }
 augmentation = { rooms = 5 }
 network = { hidden = 24, layers = 2, frames_stacked = 4, dropout = 0.0 }
-objective = { whitening = 0.5 }
 
 [optimization]
 steps = 60
 warmup_steps = 5
 learning_rate = 1e-2
 average_decay = 0.9
-output_whitening = 0.5
 """
 
 

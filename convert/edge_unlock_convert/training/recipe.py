@@ -90,8 +90,6 @@ class Objective(_Section, frozen=True):
     recognizing the voice among the mean teacher embeddings of ``negatives`` random others (0:
     of all), at ``temperature`` and with an additive cosine ``margin``. Voices whose teacher
     embeddings are closer than ``same_voice`` may be one person and are not told apart.
-    ``whitening`` is the power to which the deviation of the teacher within a speaker divides
-    its embeddings.
     """
 
     speaker_blend: Share = 0.5
@@ -101,7 +99,6 @@ class Objective(_Section, frozen=True):
     margin: float = 0.1
     same_voice: float = 0.6
     negatives: Annotated[int, msgspec.Meta(ge=0)] = 0
-    whitening: Share = 0.0
 
 
 class Optimization(_Section, frozen=True):
@@ -109,8 +106,6 @@ class Optimization(_Section, frozen=True):
 
     ``precision`` is that of the products of the LSTM: with bfloat16 a processor that has it
     (AVX-512 BF16, AMX) takes half the time. Weights and sums are float32 with both.
-    At the end the output layer divides by the deviation of the embeddings of training speech,
-    to the power ``output_whitening``: a student shrinks the directions that it hears badly.
     """
 
     steps: Positive = 10_000
@@ -120,7 +115,6 @@ class Optimization(_Section, frozen=True):
     gradient_limit: PositiveFloat = 3.0
     average_decay: Share = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
-    output_whitening: Share = 0.0
 
 
 class Recipe(_Section, frozen=True):

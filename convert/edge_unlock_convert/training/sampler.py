@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.training import whitening
 from edge_unlock_convert.training.recipe import HeldOut, Recipe
 from edge_unlock_convert.training.voices import VoiceSet
 
@@ -39,8 +38,7 @@ class Sampler:
 
     A *voice* is one speaker changed in one way: a pseudo-speaker is another voice than the
     person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices,
-    ``center`` (D,) the mean teacher embedding, removed from all targets before they are
-    whitened.
+    ``center`` (D,) the mean teacher embedding, removed from all targets.
     """
 
     def __init__(self, recipe: Recipe, voices: list[VoiceSet]) -> None:
@@ -65,8 +63,7 @@ class Sampler:
         if not rows:
             raise ConfigError("no speaker is left to train on", "Hold out fewer speakers.")
         self.center = np.concatenate(rows).mean(axis=0)
-        transform = whitening.within_voices(rows, recipe.objective.whitening)
-        embeddings = (np.concatenate(rows) - self.center) @ transform
+        embeddings = np.concatenate(rows) - self.center
         centered = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=1)
         self._ends = np.cumsum([len(part) for part in rows])
         means = [part.mean(0) for part in torch.split(centered, [len(part) for part in rows])]

@@ -4,7 +4,6 @@ Each step draws its batch, its disturbances and its dropout from the seed and it
 so that a training that was broken off and resumed ends in the very same weights.
 """
 
-import copy
 import hashlib
 import time
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from torch import Tensor
 from edge_unlock.errors import ConfigError
 from edge_unlock.features import Normalization
 from edge_unlock.model import EncoderSpec
-from edge_unlock_convert.training import whitening
 from edge_unlock_convert.training.augment import Augmenter
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.objective import Objectives
@@ -33,7 +31,6 @@ from edge_unlock_convert.training.voices import VoiceSet
 
 RESUME_NAME = "resume.pt"
 STATISTICS_BATCHES = 40
-WHITENING_BATCHES = 200
 
 
 class Progress(NamedTuple):
@@ -114,8 +111,6 @@ class Training:
                     distill, contrast = np.mean(losses, axis=0).tolist()
                     report(Progress(self.step, distill, contrast, time.monotonic() - started))
                     losses = []
-                if self.step == self.recipe.optimization.steps:
-                    self._whiten_output()
 
     def validate(self) -> dict[str, float]:
         """EER of the averaged weights on held-out speakers, by corpus and seconds of speech."""
@@ -226,24 +221,6 @@ class Training:
         for name, value in self.student.state_dict().items():
             self._average[name].lerp_(value, 1 - decay)
         return float(distill.detach()), float(contrast.detach())
-
-    def _whiten_output(self) -> None:
-        """Fold the whitening of the embeddings of undisturbed speech into the averaged weights."""
-        power = self.recipe.optimization.output_whitening
-        if not power:
-            return
-        network = copy.deepcopy(self.student).eval()
-        network.load_state_dict(self._average)
-        generator = np.random.default_rng((self.recipe.seed, 2**32 + 1))
-        embeddings = []
-        with torch.inference_mode():
-            for _ in range(WHITENING_BATCHES):
-                batch = self.sampler.batch(generator)
-                steps = self.front_end.steps(batch.lengths)
-                embeddings.append(network(self.front_end(batch.samples), steps).numpy())
-        matrix = torch.from_numpy(whitening.of_all(np.concatenate(embeddings), power))
-        for name in ("embedding.weight", "embedding.bias"):
-            self._average[name] = matrix @ self._average[name]
 
     def _statistics(self) -> Normalization:
         """Mean and deviation of the cepstra of disturbed training speech."""
