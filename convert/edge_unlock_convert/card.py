@@ -80,8 +80,10 @@ def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extr
 
 
 def _score(manifest: Manifest) -> str:
-    if not manifest.closest_speakers:
+    if not manifest.cohort:
         return "cosine"
+    if not manifest.closest_speakers:
+        return "cosine, the mean of the cohort removed"
     return (
         f"cosine, set against those to the {manifest.closest_speakers} most similar speakers of "
         "the cohort (AS-norm)"

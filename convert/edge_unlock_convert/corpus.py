@@ -91,6 +91,12 @@ def _manifest(path: Path) -> Iterator[Utterance]:
         raise ConfigError(f"cannot read {path}: {error}", "Give a manifest.tsv.") from error
 
 
+def middle(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    """The ``length`` samples in the middle of samples (n,); all of them if there are fewer."""
+    start = max(0, (len(samples) - length) // 2)
+    return samples[start : start + length]
+
+
 class Piece(NamedTuple):
     """Speech of one speaker: float32 samples (n,) in [-1, 1]."""
 

@@ -19,7 +19,7 @@ from edge_unlock.features import Float32
 from edge_unlock.model import ModelPackage
 from edge_unlock.similarity import Similarity
 from edge_unlock_convert import checkpoint, network, ship, thresholds
-from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
+from edge_unlock_convert.corpus import Utterance, cut_pieces, middle, read_corpus
 from edge_unlock_convert.front_end import read_front_end
 from edge_unlock_convert.metrics import Trials, bootstrap_interval, eer, frr_at_far
 from edge_unlock_convert.training.recipe import Recipe
@@ -201,7 +201,7 @@ def table(evaluation: Evaluation, found: Sequence[Group], noise: Float32) -> lis
         long = group.only(np.array([len(one) >= 3 * RATE_HZ for one in group.samples]))
         if len(long.samples) > len(group.samples) / 4:
             for seconds in DURATIONS_S:
-                cut = [_middle(one, seconds * RATE_HZ) for one in long.samples]
+                cut = [middle(one, seconds * RATE_HZ) for one in long.samples]
                 rows.append(evaluation.row(system, long, f"{seconds} s of 3 s or more", cut))
         for column in (group.sexes, group.minors):
             for value in sorted(set(column.tolist()) - {"-"}):
@@ -328,11 +328,6 @@ def _noisy(
     scale = np.sqrt(np.mean(speech**2) / max(float(np.mean(piece**2)), 1e-12))
     mixed = speech + piece * np.float32(scale * 10 ** (-snr_db / 20))
     return np.asarray(mixed / max(1.0, float(np.abs(mixed).max())), np.float32)
-
-
-def _middle(samples: Float32, length: int) -> Float32:
-    start = max(0, (len(samples) - length) // 2)
-    return samples[start : start + length]
 
 
 def _row(system: str, corpus: str, condition: Condition, trials: Trials, draws: int) -> Row:

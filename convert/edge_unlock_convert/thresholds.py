@@ -24,7 +24,7 @@ from edge_unlock.model import (
 from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
 from edge_unlock.segment import Segmenter
 from edge_unlock.similarity import Similarity
-from edge_unlock_convert.corpus import Utterance
+from edge_unlock_convert.corpus import Utterance, middle
 from edge_unlock_convert.metrics import cllr, fit_calibration
 from edge_unlock_convert.quantize import operating_points
 from edge_unlock_convert.trials import score_trials
@@ -110,8 +110,9 @@ def judge(
             seconds = np.array([one.seconds if cut_s is None else cut_s for one in heard])
             tests = embeddings.copy()
             if cut_s is not None:
+                length = round(cut_s * SAMPLE_RATE_HZ)
                 for row in np.flatnonzero(used):
-                    tests[row] = listener.embedding(_middle(heard[row].samples, cut_s))
+                    tests[row] = listener.embedding(middle(heard[row].samples, length))
             try:
                 trials = score_trials(embeddings, speakers, similarity=similarity, tests=tests)
             except ValueError:
@@ -202,12 +203,6 @@ def _heard(listener: Listener, utterances: Sequence[Utterance]) -> Iterator[_Hea
             if found is not None:
                 given[utterance.speaker] = given.get(utterance.speaker, 0) + 1
                 yield _Heard(utterance.speaker, *found, listener.embedding(found[0]))
-
-
-def _middle(samples: Float32, seconds: float) -> Float32:
-    length = round(seconds * SAMPLE_RATE_HZ)
-    start = max(0, (len(samples) - length) // 2)
-    return samples[start : start + length]
 
 
 def _pooled(judged: Sequence[Judged], seed: int) -> tuple[Floats, Floats]:

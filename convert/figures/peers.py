@@ -1,7 +1,7 @@
 """Encoders of others, for `edge-unlock-convert evaluate --system`.
 
-    pip install --target peers 'setuptools<80' resemblyzer
-    PYTHONPATH=peers:convert/figures edge-unlock-convert evaluate ... \\
+    pip install 'setuptools<80' 'numpy<2' resemblyzer
+    PYTHONPATH=convert/figures edge-unlock-convert evaluate ... \\
         --system Resemblyzer=peers:resemblyzer
 """
 

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from edge_unlock.errors import AudioError, ConfigError
-from edge_unlock_convert.corpus import cut_pieces, read_corpus
+from edge_unlock_convert.corpus import cut_pieces, middle, read_corpus
 
 HEADER = "path\tsplit\tcorpus\tspeaker\tsex\tage\tseconds\n"
 
@@ -69,3 +69,9 @@ def test_words_are_joined_and_long_recordings_divided(tmp_path: Path) -> None:
     for piece in pieces:
         seconds.setdefault(piece.speaker.split("/")[1], []).append(len(piece.samples) / 16_000)
     assert seconds == {"reader": [3.0, 3.0, 3.0], "short": [0.3], "words": [3.0, 3.0, 1.0]}
+
+
+def test_the_middle_is_cut_out_of_what_is_long_enough() -> None:
+    samples = np.arange(10, dtype=np.float32)
+    assert middle(samples, 4).tolist() == [3, 4, 5, 6]
+    assert middle(samples, 12).tolist() == samples.tolist()

@@ -15,6 +15,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from edge_unlock.similarity import unit
 from edge_unlock_convert.corpus import cut_pieces, read_corpus
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.sampler import held_out_speakers
@@ -101,9 +102,8 @@ def make(
                 voices[row], embeddings[row] = voice, embedding
             report(len(rows))
     pieces = [(job.speaker, voice) for job, voice in zip(jobs, voices, strict=True)]
-    unit = np.stack(embeddings)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    VoiceSet.save(directory, f"v{variant}", pieces, unit, [job.change for job in jobs])
+    changes = [job.change for job in jobs]
+    VoiceSet.save(directory, f"v{variant}", pieces, unit(np.stack(embeddings)), changes)
     return len(pieces)
 
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge_unlock.similarity import Similarity
+from edge_unlock_convert.corpus import middle
 from edge_unlock_convert.metrics import eer
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.recipe import Recipe
@@ -41,8 +42,10 @@ class Validation:
     ) -> dict[str, float]:
         """EER by corpus and seconds, enroll 3, test 1, of a student with such ``weights``.
 
-        Corpora without enough speech for a trial are left out.
+        Corpora without enough speech for a trial are left out; nobody held out gives nothing.
         """
+        if not self._pieces:
+            return {}
         network = copy.deepcopy(student).eval()
         network.load_state_dict(weights)
         rates = {}
@@ -77,8 +80,7 @@ class Validation:
             pieces = self._pieces[first : first + BATCH]
             samples, lengths = np.zeros((len(pieces), longest), np.float32), []
             for row, piece in enumerate(pieces):
-                start = max(0, (len(piece) - longest) // 2)
-                cut = piece[start : start + longest]
+                cut = middle(piece, longest)
                 samples[row, : len(cut)] = cut
                 lengths.append(len(cut))
             yield torch.from_numpy(samples), torch.tensor(lengths)

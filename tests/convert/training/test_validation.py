@@ -57,3 +57,7 @@ def test_one_voice_under_two_names_is_not(student: Student) -> None:
     voices = recorded({"a/one": 120, "a/two": 120})
     found = rates(student, voices, {"a/one", "a/two"})
     assert all(0.2 < rate < 0.8 for rate in found.values())
+
+
+def test_nobody_held_out_gives_nothing(student: Student) -> None:
+    assert rates(student, recorded({"a/one": 120, "a/two": 240}), set()) == {}
