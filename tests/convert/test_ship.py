@@ -17,7 +17,7 @@ from tests import speech
 for module in ("torch", "tensorflow", "tomli_w"):
     pytest.importorskip(module, reason="needs the extras 'convert' and 'train'")
 from edge_unlock_convert.cli import main  # noqa: E402
-from edge_unlock_convert.training import pseudo  # noqa: E402
+from edge_unlock_convert.training import conversion  # noqa: E402
 
 RATE_HZ = 16_000
 RECORDINGS = 7
@@ -33,7 +33,7 @@ augmentation = { rooms = 5 }
 network = { hidden = 24, layers = 2, frames_stacked = 4, dropout = 0.0 }
 
 [optimization]
-steps = 60
+steps = 100
 warmup_steps = 5
 learning_rate = 1e-2
 average_decay = 0.9
@@ -66,7 +66,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder.mkdir(parents=True)
             for path in paths:
                 samples, _ = soundfile.read(path, dtype="float32")
-                changed = pseudo.change_voice(samples, RATE_HZ, pseudo.Change(*change))
+                changed = conversion.change_voice(samples, RATE_HZ, conversion.Change(*change))
                 soundfile.write(folder / path.name, changed, RATE_HZ)
     noise = np.random.default_rng(0).normal(0, 0.1, 40 * RATE_HZ)
     soundfile.write(root / "noise.wav", noise, RATE_HZ)
@@ -114,7 +114,8 @@ def test_a_model_is_trained_converted_and_run(recordings: Path, tmp_path: Path) 
         "--json", tmp_path / "figures.json", "--card", "--draws", "5")  # fmt: skip
     filled = (package / "MODEL_CARD.md").read_text()
     for needed in (
-        "| float | others | clean | 3 | normalized |",
+        "| float | others | clean | 3 | set against cohort |",
+        "| float | others | clean | 3 | cohort of other corpora |",
         "| spectrum | others | clean |",
         "noise at 10 dB",
         "simulated room",

@@ -1,4 +1,4 @@
-"""Pseudo-speakers: real voices at another speed and with other formants.
+"""Pseudo-speakers: real voices with another's spectral envelope, other formants, another speed.
 
 A changed voice is another voice to the teacher, too, which hears each of them anew. Variant
 0 is the recorded voices; the others are made of it.
@@ -12,17 +12,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from edge_unlock.similarity import unit
 from edge_unlock_convert.corpus import cut_pieces, read_corpus
+from edge_unlock_convert.training.conversion import NO_CHANGE, Change, change_voice
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.sampler import held_out_speakers
 from edge_unlock_convert.training.teacher import Teacher
 from edge_unlock_convert.training.voices import VoiceSet
 
 SPEEDS, FORMANTS = (0.8, 1.25), (0.9, 1.11)
+BORROWED = (0.4, 1.0)
+"""How much of the envelope of the lending voice is taken; those who lend are drawn at random."""
+BORROWERS = 0.7
+"""The share of pseudo-speakers that borrow."""
+LENT_PIECES = 3
+"""So many pieces hold nearly every sound of a voice."""
 FORMANT_SPREAD = 1.06
 """How far the formants may move at the top of the spectrum, over how far they do at its bottom."""
 LEAST_CHANGE = 0.07
@@ -34,37 +40,25 @@ LONGEST_S = 3.0
 LENGTH_STEP_S = 0.25
 """Pieces are cut to multiples of this, so that many of one length are embedded together."""
 TEACHER_BATCH = 16
-WINDOW, HOP = 512, 128
-LIFTER = 30
-"""Cepstral coefficients of the spectral envelope: below the pitch of most voices."""
-
-
-class Change(NamedTuple):
-    """Factors of the speed, and of the formants at the bottom and at the top of the spectrum."""
-
-    speed: float = 1.0
-    formant_low: float = 1.0
-    formant_high: float = 1.0
-
-
-NO_CHANGE = Change()
 
 
 class _Job(NamedTuple):
     """A piece that is to be heard: who speaks, samples (n,), and how the voice is changed.
 
-    ``length`` samples are kept of it.
+    ``length`` samples are kept of it; ``lender`` (m,) is the voice whose envelope is borrowed.
     """
 
     speaker: str
     samples: NDArray[np.float32]
     change: Change
     length: int
+    lender: NDArray[np.float32] | None = None
 
     def voice(self, rate_hz: int) -> NDArray[np.float32]:
         if self.change == NO_CHANGE:
             return self.samples[: self.length]
-        return np.resize(change_voice(self.samples, rate_hz, self.change), self.length)
+        changed = change_voice(self.samples, rate_hz, self.change, self.lender)
+        return np.resize(changed, self.length)
 
 
 def make(
@@ -109,31 +103,36 @@ def make(
 
 def draw_change(generator: np.random.Generator) -> Change:
     """A random change of a voice, far enough from none."""
+    borrowed = float(generator.uniform(*BORROWED)) if generator.random() < BORROWERS else 0.0
     while True:
         speed, low = (float(np.exp(generator.uniform(*np.log(r)))) for r in (SPEEDS, FORMANTS))
         spread = float(np.log(FORMANT_SPREAD))
         high = low * float(np.exp(generator.uniform(-spread, spread)))
         if abs(np.log(speed)) + abs(np.log(low)) > LEAST_CHANGE:
-            return Change(speed, low, high)
+            return Change(speed, low, high, borrowed)
 
 
 def _changed(
     recorded: VoiceSet, held_out: set[str], rate_hz: int, generator: np.random.Generator
 ) -> Iterator[_Job]:
     """Each recorded piece once, as a pseudo-speaker; none of speakers that are held out."""
-    given: dict[str, int] = {}
-    changes: dict[str, Change] = {}
+    mine: dict[str, list[int]] = {}
     for index, speaker in enumerate(recorded.speakers.tolist()):
-        if speaker in held_out:
-            continue
-        if given.get(speaker, 0) % CHANGED_ALIKE == 0:
-            changes[speaker] = draw_change(generator)
-        given[speaker] = given.get(speaker, 0) + 1
-        change, samples = changes[speaker], recorded.piece(index)
-        longest = int(LONGEST_S * rate_hz * change.speed)
-        start = int(generator.integers(max(1, len(samples) - longest + 1)))
-        cut = samples[start : start + longest]
-        yield _Job(speaker, cut, change, _whole_steps(int(len(cut) / change.speed), rate_hz))
+        if speaker not in held_out:
+            mine.setdefault(speaker, []).append(index)
+    names = sorted(mine)
+    for speaker, pieces in mine.items():
+        for first in range(0, len(pieces), CHANGED_ALIKE):
+            change = draw_change(generator)
+            lent = generator.permutation(mine[names[int(generator.integers(len(names)))]])
+            lender = np.concatenate([recorded.piece(index) for index in lent[:LENT_PIECES]])
+            for index in pieces[first : first + CHANGED_ALIKE]:
+                samples = recorded.piece(index)
+                longest = int(LONGEST_S * rate_hz * change.speed)
+                start = int(generator.integers(max(1, len(samples) - longest + 1)))
+                cut = samples[start : start + longest]
+                length = _whole_steps(int(len(cut) / change.speed), rate_hz)
+                yield _Job(speaker, cut, change, length, lender if change.borrowed else None)
 
 
 def _whole_steps(length: int, rate_hz: int) -> int:
@@ -163,40 +162,3 @@ def _hear(
     jobs, teacher, rate_hz = task
     voices = [job.voice(rate_hz) for job in jobs]
     return voices, teacher(np.stack(voices), rate_hz)
-
-
-def change_voice(samples: NDArray[np.float32], rate_hz: int, change: Change) -> NDArray[np.float32]:
-    """Play samples (n,) at another speed (pitch and all), then move the formants."""
-    played: NDArray[np.float32] = soxr.resample(
-        samples, rate_hz, rate_hz / change.speed, quality="MQ"
-    )
-    return shift_formants(played.astype(np.float32), change.formant_low, change.formant_high)
-
-
-def shift_formants(samples: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """Stretch the spectral envelope (smoothed in the cepstrum) along frequency; keep the pitch.
-
-    The factor goes from ``low`` at 0 Hz to ``high`` at half the rate.
-    """
-    import torch
-
-    window, bins = torch.hann_window(WINDOW), WINDOW // 2 + 1
-    if len(samples) <= WINDOW:
-        return samples
-    spectrum = torch.stft(
-        torch.from_numpy(samples), WINDOW, HOP, window=window, return_complex=True
-    )
-    log_magnitude = (spectrum.abs() + 1e-6).log()
-    cepstrum = torch.fft.irfft(log_magnitude.to(torch.complex64), n=WINDOW, dim=0)
-    cepstrum[LIFTER + 1 : -LIFTER] = 0
-    envelope = torch.fft.rfft(cepstrum, dim=0).real
-    source = (torch.arange(bins) / torch.linspace(low, high, bins)).clamp(max=bins - 1)
-    below = source.floor().long()
-    above = (below + 1).clamp(max=bins - 1)
-    share = (source - below)[:, None]
-    moved = envelope[below] * (1 - share) + envelope[above] * share
-    changed = spectrum * (moved - envelope).clamp(-6, 6).exp()
-    shifted: NDArray[np.float32] = torch.istft(
-        changed, WINDOW, HOP, window=window, length=len(samples)
-    ).numpy()
-    return shifted
