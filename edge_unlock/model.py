@@ -16,6 +16,7 @@ import numpy as np
 from edge_unlock.errors import ModelError
 from edge_unlock.features import FeatureSpec, Float32, Normalization, Positive
 from edge_unlock.signature import check_signature, read_public_key
+from edge_unlock.similarity import Similarity
 
 MANIFEST_NAME = "manifest.json"
 SHIPPED_NAME = "edge-voice-2"
@@ -99,9 +100,9 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The contents of ``manifest.json``.
 
-    ``closest_speakers`` of the cohort are what a score is set against (``Similarity``; 0: it
-    stays a cosine). ``accuracy`` and ``training`` are for people (figures with their conditions;
-    data and licences); the runtime reads everything else.
+    ``closest_speakers`` of the cohort are what a score is set against, with ``closest_weight``
+    (``Similarity``; 0: it stays a cosine). ``accuracy`` and ``training`` are for people (figures
+    with their conditions; data and licences); the runtime reads everything else.
     """
 
     schema: Literal[1]
@@ -116,6 +117,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     calibration: Calibration | None = None
     cohort: PackagedFile | None = None
     closest_speakers: Annotated[int, msgspec.Meta(ge=0)] = 0
+    closest_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     accuracy: dict[str, Any] = {}
     training: dict[str, Any] = {}
 
@@ -193,6 +195,11 @@ class ModelPackage(NamedTuple):
                 "Convert the model again.",
             )
         return cls(manifest, model, cohort)
+
+    @property
+    def similarity(self) -> Similarity:
+        """How the scores of this network's embeddings are made."""
+        return Similarity(self.cohort, self.manifest.closest_speakers, self.manifest.closest_weight)
 
     @property
     def sha256(self) -> bytes:

@@ -4,7 +4,7 @@ import math
 
 from edge_unlock.features import Float32
 from edge_unlock.model import Manifest, ModelPackage
-from edge_unlock.similarity import Similarity, unit
+from edge_unlock.similarity import unit
 
 
 class Scorer:
@@ -12,7 +12,7 @@ class Scorer:
 
     def __init__(self, package: ModelPackage) -> None:
         self._manifest: Manifest = package.manifest
-        self._similarity = Similarity(package.cohort, package.manifest.closest_speakers)
+        self._similarity = package.similarity
 
     def template(self, embeddings: Float32) -> Float32:
         """The template of a person: float32 (D,), norm 1, from embeddings (n, D) of norm 1."""
@@ -22,8 +22,8 @@ class Scorer:
     def score(self, template: Float32, embedding: Float32) -> float:
         """How alike template and embedding are, both (D,): NaN if one has no direction.
 
-        A cosine in [-1, 1], or, for a package with ``closest_speakers``, deviations above what
-        is usual between strangers.
+        A cosine in [-1, 1], or what is left of it for a package with ``closest_speakers``
+        (``Similarity``).
         """
         return float(self._similarity.scores(template[None], embedding[None])[0, 0])
 

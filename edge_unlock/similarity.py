@@ -4,9 +4,6 @@ import numpy as np
 
 from edge_unlock.features import Float32
 
-LEAST_DEVIATION = 0.01
-"""Of cosines to the cohort: a smaller one would blow a small difference up without bound."""
-
 
 def unit(vectors: Float32) -> Float32:
     """Scale the last axis to L2 norm 1."""
@@ -19,16 +16,19 @@ class Similarity:
     """Scores of templates and embeddings, given a ``cohort`` of other speakers (N, D) or None.
 
     The cohort's mean is removed before the cosine: what all voices share says nothing of who
-    speaks. If ``closest`` is not 0, the cosine is then expressed in deviations above what is
-    usual between strangers of such voices: from the mean of the cosines of the template to the
-    so many cohort speakers most like it, in their deviations, and likewise for the embedding;
-    the mean of the two is the score (adaptive symmetric score normalization, AS-norm: Matějka
-    et al., "Analysis of score normalization in multilingual speaker recognition", 2017).
+    speaks. If ``closest`` is not 0, the score is that cosine less ``weight`` times how alike the
+    nearest strangers are: the mean cosine of the template to the so many cohort speakers most
+    like it, and that of the embedding, averaged. A voice of a common kind has to be more like
+    its owner's than a rare one. This is adaptive symmetric score normalization (Matějka et al.,
+    "Analysis of score normalization in multilingual speaker recognition", 2017) in part and
+    without its division by a deviation, which makes scores of voices that no cohort resembles
+    too large.
     """
 
-    def __init__(self, cohort: Float32 | None, closest: int = 0) -> None:
+    def __init__(self, cohort: Float32 | None, closest: int = 0, weight: float = 1.0) -> None:
         self._center: Float32 | float = 0.0 if cohort is None else cohort.mean(axis=0)
         self._closest = closest
+        self._weight = weight
         self._cohort: Float32 | None = None
         if closest:
             if cohort is None or len(cohort) < closest:
@@ -45,14 +45,12 @@ class Similarity:
             cosines: Float32 = one @ other.T
             if self._cohort is None:
                 return cosines
-            mean, deviation = self._among_strangers(one, self._cohort)
-            normalized = (cosines - mean[:, None]) / deviation[:, None]
-            mean, deviation = self._among_strangers(other, self._cohort)
-            scores: Float32 = (normalized + (cosines - mean) / deviation) / 2
+            strangers = [self._nearest(voices, self._cohort) for voices in (one, other)]
+            scores: Float32 = cosines - self._weight / 2 * np.add.outer(*strangers)
             return scores
 
-    def _among_strangers(self, voices: Float32, cohort: Float32) -> tuple[Float32, Float32]:
-        """Mean and deviation, (n,) each, of the greatest cosines of voices (n, D) to the cohort."""
-        cosines = voices @ cohort.T
-        greatest = np.partition(cosines, -self._closest, axis=1)[:, -self._closest :]
-        return greatest.mean(axis=1), np.maximum(greatest.std(axis=1), LEAST_DEVIATION)
+    def _nearest(self, voices: Float32, cohort: Float32) -> Float32:
+        """The mean (n,) of the greatest cosines of voices (n, D) to the cohort."""
+        greatest = np.partition(voices @ cohort.T, -self._closest, axis=1)[:, -self._closest :]
+        mean: Float32 = greatest.mean(axis=1)
+        return mean

@@ -31,9 +31,11 @@ def test_a_template_is_the_normalized_mean(scorer, package):
 def test_scores_are_those_that_the_package_asks_for(package):
     a, b = voices(package, 2)
     for closest in (0, 10):
-        manifest = msgspec.structs.replace(package.manifest, closest_speakers=closest)
+        manifest = msgspec.structs.replace(
+            package.manifest, closest_speakers=closest, closest_weight=0.7
+        )
         scorer = Scorer(package._replace(manifest=manifest))
-        expected = Similarity(package.cohort, closest).scores(a[None], b[None])[0, 0]
+        expected = Similarity(package.cohort, closest, 0.7).scores(a[None], b[None])[0, 0]
         assert scorer.score(a, b) == pytest.approx(float(expected), abs=1e-6)
         assert scorer.score(a, b) == pytest.approx(scorer.score(b, a), abs=1e-5)
 

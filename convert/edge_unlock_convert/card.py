@@ -85,8 +85,8 @@ def _score(manifest: Manifest) -> str:
     if not manifest.closest_speakers:
         return "cosine, the mean of the cohort removed"
     return (
-        f"cosine, set against those to the {manifest.closest_speakers} most similar speakers of "
-        "the cohort (AS-norm)"
+        f"cosine, less {manifest.closest_weight:g} times the mean of those to the "
+        f"{manifest.closest_speakers} most similar speakers of the cohort"
     )
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_unlock.errors import ConfigError
 from edge_unlock.features import Float32
@@ -32,10 +33,9 @@ from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.sampler import held_out_speakers
 
 COHORT_NAME = "cohort.npy"
-CENTERING_SPEAKERS = 200
-"""Whose mean is removed."""
-NORMALIZING_SPEAKERS = 900
-"""Against whom scores are set, where that is asked for; more gave nothing, 200 half as much."""
+COHORT_SPEAKERS = 900
+CLOSEST_SPEAKERS, CLOSEST_WEIGHT = 3, 0.7
+"""What scores are set against: convert/TRAINING.md has the figures of others."""
 CALIBRATION_PIECES = 120
 LOUDNESS = (1.0, 0.1, 0.02)
 """The pieces that show the range of the activations are played at these levels in turn."""
@@ -67,8 +67,8 @@ class Parts(NamedTuple):
 
 def one_piece_a_speaker(
     utterances: Sequence[Utterance], count: int, rate_hz: int, seed: int
-) -> list[Float32]:
-    """Pieces of ``count`` random labelled speakers, the corpora in turn."""
+) -> list[tuple[str, Float32]]:
+    """Corpora and pieces of ``count`` random speakers, the corpora in turn."""
     generator = np.random.default_rng(seed)
     by_speaker: dict[str, list[Utterance]] = {}
     for utterance in utterances:
@@ -80,9 +80,18 @@ def one_piece_a_speaker(
     while len(chosen) < count and any(queues.values()):
         chosen.extend(queue.pop() for queue in queues.values() if queue)
     return [
-        next(iter(cut_pieces(by_speaker[speaker][:4], rate_hz))).samples
+        (
+            by_speaker[speaker][0].corpus,
+            next(iter(cut_pieces(by_speaker[speaker][:4], rate_hz))).samples,
+        )
         for speaker in chosen[:count]
     ]
+
+
+def elsewhere(cohort: Float32, corpora: NDArray[np.str_], corpus: str) -> Float32:
+    """The rows of a cohort (N, D) that are not of ``corpus``; all, if too few others are left."""
+    rest = cohort[corpora != corpus]
+    return rest if len(rest) >= CLOSEST_SPEAKERS else cohort
 
 
 def ship(
@@ -90,14 +99,13 @@ def ship(
     speech: Path,
     identity: quantize.Identity,
     stage: quantize.Stage,
-    closest: int = 0,
 ) -> Shipped:
     """The package of the checkpoint directory ``source``, and how it fares on held-out speakers.
 
-    ``speech`` is what it was trained on. Scores are set against those to the ``closest`` speakers
-    of the cohort (0: only the cohort's mean is removed). Raises ``ConversionError`` when the
-    network cannot be converted or loses too much, and ``ConfigError`` when the speech cannot be
-    used.
+    ``speech`` is what it was trained on. Calibration and thresholds are set as if the cohort had
+    nobody of the corpus that is tested, as is the case where the device is used: its microphone
+    and its room are its own. Raises ``ConversionError`` when the network cannot be converted or
+    loses too much, and ``ConfigError`` when the speech cannot be used.
     """
     recipe = Recipe.load(source / "recipe.toml")
     front_end = read_front_end(source / "front_end.json")
@@ -108,7 +116,7 @@ def ship(
     pieces = one_piece_a_speaker(parts.trained, CALIBRATION_PIECES, rate_hz, recipe.seed)
     inputs = [
         front_end.steps(piece * np.float32(LOUDNESS[number % len(LOUDNESS)]))
-        for number, piece in enumerate(pieces)
+        for number, (_, piece) in enumerate(pieces)
     ]
     scheme = quantize.Recipe()
     with stage(f"converting to {scheme.scheme}", None):
@@ -135,22 +143,22 @@ def ship(
         default_operating_point="none",
     )
     listener = thresholds.Listener(ModelPackage(draft, model, None))
-    count = NORMALIZING_SPEAKERS if closest else CENTERING_SPEAKERS
-    others = one_piece_a_speaker(parts.trained, count, rate_hz, recipe.seed + 1)
+    others = one_piece_a_speaker(parts.trained, COHORT_SPEAKERS, rate_hz, recipe.seed + 1)
     with stage("embedding the cohort", len(others)) as progress:
         rows = []
-        for piece in others:
+        for _, piece in others:
             rows.append(listener.embedding(piece))
             progress(1)
     cohort = np.stack(rows).astype(np.float16)  # half the size, and nothing is lost
-    if len(cohort) < closest:
-        raise ConfigError(
-            f"there are {len(cohort)} speakers for a cohort", f"Ask for fewer than {closest}."
-        )
+    closest = min(CLOSEST_SPEAKERS, len(cohort))
+    corpora = np.array([corpus for corpus, _ in others])
+
+    def without(corpus: str) -> Similarity:
+        rest = elsewhere(cohort.astype(np.float32), corpora, corpus)
+        return Similarity(rest, closest, CLOSEST_WEIGHT)
+
     with stage("listening to held-out speakers", None):
-        judged = thresholds.judge(
-            listener, parts.held_out, Similarity(cohort.astype(np.float32), closest)
-        )
+        judged = thresholds.judge(listener, parts.held_out, without)
     try:
         setting = thresholds.fit(judged)
     except ValueError as error:
@@ -167,10 +175,12 @@ def ship(
         calibration=setting.calibration,
         cohort=_packaged(COHORT_NAME, file.getvalue()),
         closest_speakers=closest,
+        closest_weight=CLOSEST_WEIGHT,
         accuracy={
             "quantization": msgspec.to_builtins(comparison),
             "held_out": {
-                "conditions": "held-out train speakers, one session each, enroll 3, test 1, clean",
+                "conditions": "held-out train speakers, one session each, enroll 3, test 1, clean, "
+                "nobody of the tested corpus in the cohort",
                 "cllr_pooled": round(setting.cllr, 4),
                 "eer": {name: round(eer(*one.split()), 4) for name, one in judged.items()},
             },

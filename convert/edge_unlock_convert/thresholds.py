@@ -5,7 +5,7 @@ refuse them; each is compared as it is and cut short, so that the calibration le
 duration of speech is worth.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -92,11 +92,14 @@ class Listener:
 
 
 def judge(
-    listener: Listener, utterances: Sequence[Utterance], similarity: Similarity
+    listener: Listener,
+    utterances: Sequence[Utterance],
+    similarity_for: Callable[[str], Similarity],
 ) -> dict[str, Judged]:
     """Trials of each corpus among its own speakers, by durations: enroll 3, test 1.
 
-    Gives nothing for a corpus (or duration) that leaves no trial.
+    ``similarity_for`` gives what scores the trials of a corpus. Gives nothing for a corpus (or
+    duration) that leaves no trial.
     """
     judged = {}
     for corpus in sorted({one.corpus for one in utterances}):
@@ -105,6 +108,7 @@ def judge(
             continue
         speakers = np.array([one.speaker for one in heard])
         embeddings = np.stack([one.embedding for one in heard])
+        similarity = similarity_for(corpus)
         for cut_s in (None, *CUTS_S):
             used = np.array([cut_s is None or one.seconds > cut_s for one in heard])
             seconds = np.array([one.seconds if cut_s is None else cut_s for one in heard])

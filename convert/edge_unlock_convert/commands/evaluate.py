@@ -62,7 +62,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     ]
     trained = ship.Parts.read(speech, recipe).trained
     rate_hz = measuring.RATE_HZ
-    cohort = ship.one_piece_a_speaker(trained, ship.NORMALIZING_SPEAKERS, rate_hz, recipe.seed + 1)
+    cohort = ship.one_piece_a_speaker(trained, ship.COHORT_SPEAKERS, rate_hz, recipe.seed + 1)
     evaluation = measuring.Evaluation(systems, cohort, cache, draws)
     noise = measuring.split_noise(speech, training=False)
     rows = measuring.table(evaluation, measuring.groups(speech, recipe), noise)

@@ -20,22 +20,13 @@ EXISTING = click.Path(path_type=Path, exists=True)
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="The package.")
 @click.option("--model-version", default="1", show_default=True, help="Version in the manifest.")
 @click.option("--training", type=EXISTING, help="JSON object for the card: data and licences.")
-@click.option(
-    "--closest",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Set scores against so many of a cohort's speakers (AS-norm; 20 is usual, 0 is none). "
-    "Only where the speech is of the very place and microphone of use.",
-)
 @click.option("--force", is_flag=True, help="Replace a package that exists.")
-def ship(  # noqa: PLR0913, PLR0917 - the options of a command
+def ship(
     source: Path,
     speech: Path,
     output: Path,
     model_version: str,
     training: Path | None,
-    closest: int,
     force: bool,
 ) -> None:
     """Make the package that ships: int8 network, cohort, calibration and thresholds."""
@@ -47,7 +38,7 @@ def ship(  # noqa: PLR0913, PLR0917 - the options of a command
 
     check_target(output, replace=force)
     identity = quantize.Identity(output.resolve().name, model_version, read_object(training))
-    shipped = packaging.ship(source, speech, identity, stage, closest)
+    shipped = packaging.ship(source, speech, identity, stage)
     write_package(output, shipped.files, replace=force)
     click.echo(f"{output}: {shipped.manifest.name} {shipped.manifest.version}")
     for name, judged in shipped.judged.items():
