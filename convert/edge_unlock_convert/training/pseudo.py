@@ -26,7 +26,7 @@ SPEEDS, FORMANTS = (0.8, 1.25), (0.9, 1.11)
 BORROWED = (0.4, 1.0)
 """How much of the envelope of the lending voice is taken; those who lend are drawn at random."""
 BORROWERS = 0.7
-"""The share of pseudo-speakers that borrow."""
+"""The share of pseudo-speakers that borrow, where any do."""
 LENT_PIECES = 3
 """So many pieces hold nearly every sound of a voice."""
 FORMANT_SPREAD = 1.06
@@ -84,7 +84,8 @@ def make(
         generator = np.random.default_rng((recipe.seed, variant))
         recorded = VoiceSet.load(directory, "v0")
         held_out = held_out_speakers(recipe.held_out, recorded.speakers, recipe.seed)
-        jobs = list(_changed(recorded, held_out, rate_hz, generator))
+        borrows = variant >= recipe.variants - recipe.borrowing
+        jobs = list(_changed(recorded, held_out, rate_hz, generator, borrows))
     voices: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(jobs)
     embeddings: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(jobs)
     batches = list(_of_one_length(jobs))
@@ -101,9 +102,11 @@ def make(
     return len(pieces)
 
 
-def draw_change(generator: np.random.Generator) -> Change:
-    """A random change of a voice, far enough from none."""
-    borrowed = float(generator.uniform(*BORROWED)) if generator.random() < BORROWERS else 0.0
+def draw_change(generator: np.random.Generator, borrows: bool = False) -> Change:
+    """A random change of a voice, far enough from none; ``borrows``: most borrow an envelope."""
+    borrowed = 0.0
+    if borrows and generator.random() < BORROWERS:
+        borrowed = float(generator.uniform(*BORROWED))
     while True:
         speed, low = (float(np.exp(generator.uniform(*np.log(r)))) for r in (SPEEDS, FORMANTS))
         spread = float(np.log(FORMANT_SPREAD))
@@ -113,7 +116,11 @@ def draw_change(generator: np.random.Generator) -> Change:
 
 
 def _changed(
-    recorded: VoiceSet, held_out: set[str], rate_hz: int, generator: np.random.Generator
+    recorded: VoiceSet,
+    held_out: set[str],
+    rate_hz: int,
+    generator: np.random.Generator,
+    borrows: bool,
 ) -> Iterator[_Job]:
     """Each recorded piece once, as a pseudo-speaker; none of speakers that are held out."""
     mine: dict[str, list[int]] = {}
@@ -123,16 +130,17 @@ def _changed(
     names = sorted(mine)
     for speaker, pieces in mine.items():
         for first in range(0, len(pieces), CHANGED_ALIKE):
-            change = draw_change(generator)
-            lent = generator.permutation(mine[names[int(generator.integers(len(names)))]])
-            lender = np.concatenate([recorded.piece(index) for index in lent[:LENT_PIECES]])
+            change, lender = draw_change(generator, borrows), None
+            if change.borrowed:
+                lent = generator.permutation(mine[names[int(generator.integers(len(names)))]])
+                lender = np.concatenate([recorded.piece(index) for index in lent[:LENT_PIECES]])
             for index in pieces[first : first + CHANGED_ALIKE]:
                 samples = recorded.piece(index)
                 longest = int(LONGEST_S * rate_hz * change.speed)
                 start = int(generator.integers(max(1, len(samples) - longest + 1)))
                 cut = samples[start : start + longest]
                 length = _whole_steps(int(len(cut) / change.speed), rate_hz)
-                yield _Job(speaker, cut, change, length, lender if change.borrowed else None)
+                yield _Job(speaker, cut, change, length, lender)
 
 
 def _whole_steps(length: int, rate_hz: int) -> int:

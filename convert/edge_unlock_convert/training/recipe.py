@@ -118,11 +118,16 @@ class Optimization(_Section, frozen=True):
 
 
 class Recipe(_Section, frozen=True):
-    """A whole training."""
+    """A whole training.
+
+    ``variants`` are the sets of voices: the recorded ones, and pseudo-speakers made of them. The
+    last ``borrowing`` of them take envelopes of other voices over.
+    """
 
     name: str
     seed: int = 0
     variants: int = 1
+    borrowing: Annotated[int, msgspec.Meta(ge=0)] = 0
     prior_frames: PositiveFloat = 50.0
     features: FeatureSpec = FeatureSpec()
     held_out: HeldOut = HeldOut()

@@ -24,6 +24,7 @@ RECIPE = """
 name = "tiny"
 seed = 3
 variants = 2
+borrowing = 1
 held_out = { speakers = ["speech/p5"] }
 sampling = { crop_s = [0.5, 1.0], batch_s = 8.0, max_pieces = 16 }
 augmentation = { rooms = 3 }
@@ -126,6 +127,27 @@ def test_held_out_speakers_are_never_drawn(recipe: Recipe, voices: list[VoiceSet
     batch = sampler.batch(np.random.default_rng(0))
     assert int(batch.voices.max()) < 2 * (SPEAKERS - 1)
     torch.testing.assert_close(batch.targets.norm(dim=1), torch.ones(len(batch.targets)))
+
+
+def test_what_a_corpus_shares_is_not_in_the_targets(recipe: Recipe, voices: list[VoiceSet]) -> None:
+    """Its microphone, or the artefacts of the change."""
+    common = np.random.default_rng(0).normal(size=16).astype(np.float32)
+    shifted = [one._replace(embeddings=one.embeddings + common) for one in voices[1:]]
+    with_microphone = Sampler(recipe, [voices[0], *shifted])
+    without = Sampler(recipe, voices)
+    torch.testing.assert_close(with_microphone.prototypes, without.prototypes, rtol=1e-3, atol=1e-4)
+
+
+def test_only_the_last_variants_borrow(recipe: Recipe, voices: list[VoiceSet]) -> None:
+    generator = np.random.default_rng(0)
+    shares = {
+        borrows: [pseudo.draw_change(generator, borrows).borrowed for _ in range(50)]
+        for borrows in (False, True)
+    }
+    assert not any(shares[False])
+    assert 0.4 <= max(shares[True]) <= 1
+    assert voices[0].transforms[:, 3].max() == 0
+    assert voices[1].transforms[:, 3].max() > 0
 
 
 def test_held_out_draw_is_by_corpus_and_reproducible(recipe: Recipe) -> None:
