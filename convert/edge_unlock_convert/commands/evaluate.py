@@ -50,7 +50,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
 ) -> None:
     """Measure a package beside other encoders, and print the tables."""
     from edge_unlock.model import ModelPackage
-    from edge_unlock_convert import card, ship
+    from edge_unlock_convert import card, groups, ship
     from edge_unlock_convert import evaluate as measuring
     from edge_unlock_convert.training.recipe import Recipe
 
@@ -61,11 +61,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
         *map(measuring.other_system, others),
     ]
     trained = ship.Parts.read(speech, recipe).trained
-    rate_hz = measuring.RATE_HZ
-    cohort = ship.one_piece_a_speaker(trained, ship.COHORT_SPEAKERS, rate_hz, recipe.seed + 1)
+    cohort = ship.one_piece_a_speaker(
+        trained, ship.COHORT_SPEAKERS, groups.RATE_HZ, recipe.seed + 1
+    )
     evaluation = measuring.Evaluation(systems, cohort, cache, draws)
-    noise = measuring.split_noise(speech, training=False)
-    rows = measuring.table(evaluation, measuring.groups(speech, recipe), noise)
+    noise = groups.split_noise(speech, training=False)
+    rows = measuring.table(evaluation, groups.groups(speech, recipe), noise)
     decisions = measuring.decisions(ModelPackage.load(package), speech, recipe)
     text = f"{error_table(rows)}\n{decision_table(decisions)}"
     if output is not None:

@@ -6,7 +6,7 @@ import click
 import torch
 from tqdm import tqdm
 
-from edge_unlock_convert.evaluate import split_noise
+from edge_unlock_convert.groups import split_noise
 from edge_unlock_convert.training import pseudo
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.teacher import load_teacher
