@@ -18,7 +18,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided, in the fields that ``--json`` prints.
 
     ``user``: the claimed name in a verification, the recognised one in an identification.
-    ``score`` is a cosine, ``llr`` a natural-log likelihood ratio (None without calibration),
+    ``score`` is that of ``Scorer``, ``llr`` a natural-log likelihood ratio (None: not calibrated),
     ``threshold`` what the score was compared with, ``seconds`` how much speech was judged.
     """
 

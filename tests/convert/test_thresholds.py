@@ -77,7 +77,7 @@ def test_people_are_heard_as_the_device_hears_them(shipped, people, tmp_path) ->
         for path in paths
     ]
     listener = thresholds.Listener(shipped)
-    found = thresholds.judge(listener, utterances, Similarity(shipped.cohort))
+    found = thresholds.judge(listener, utterances, lambda corpus: shipped.similarity)
     assert {"people", "people, 2 s", "people, 1 s"} == set(found)
     whole, cut = found["people"], found["people, 1 s"]
     target, nontarget = whole.split()
@@ -96,7 +96,9 @@ def test_durations_that_nobody_spoke_for_are_left_out(
     utterances = [
         Utterance(path, "train", "people", name) for name in people for path in people[name]
     ]
-    found = thresholds.judge(thresholds.Listener(shipped), utterances, Similarity(None))
+    found = thresholds.judge(
+        thresholds.Listener(shipped), utterances, lambda corpus: Similarity(None)
+    )
     assert set(found) == {"people"}
 
 
