@@ -38,8 +38,7 @@ class Sampler:
 
     A *voice* is one speaker changed in one way: a pseudo-speaker is another voice than the
     person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices. Targets
-    are teacher embeddings less their mean over the corpus, of recorded and changed voices apart:
-    what all its speakers share, microphones and artefacts among it, tells nobody apart.
+    are teacher embeddings less their mean (``Objective.centered_by``).
     """
 
     def __init__(self, recipe: Recipe, voices: list[VoiceSet]) -> None:
@@ -63,7 +62,8 @@ class Sampler:
                 self._corpora.setdefault(corpus, ([], []))[variant > 0].append(len(self._pieces))
                 self._pieces.append((voice_set, members))
                 rows.append(voice_set.embeddings[members])
-                kinds.append((corpus, variant > 0))
+                by_corpus = recipe.objective.centered_by == "corpus"
+                kinds.append((corpus, variant > 0) if by_corpus else ("", False))
         if not rows:
             raise ConfigError("no speaker is left to train on", "Hold out fewer speakers.")
         centers = {
