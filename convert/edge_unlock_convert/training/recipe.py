@@ -85,16 +85,13 @@ class Network(_Section, frozen=True):
 class Objective(_Section, frozen=True):
     """What the student is to reach.
 
-    The targets are teacher embeddings less their mean over ``all`` pieces or over those of their
-    ``corpus``, recorded and changed voices apart. ``speaker_blend`` mixes the mean teacher
-    embedding of the speaker into the target of each piece. ``distill`` weighs the distance to
-    that target; ``contrast`` the cross-entropy of recognizing the voice among the mean teacher
-    embeddings of ``negatives`` random others (0: of all), at ``temperature`` and with an additive
-    cosine ``margin``. Voices whose teacher embeddings are closer than ``same_voice`` may be one
-    person and are not told apart.
+    ``speaker_blend`` mixes the mean teacher embedding of the speaker into the target of each
+    piece. ``distill`` weighs the distance to that target; ``contrast`` the cross-entropy of
+    recognizing the voice among the mean teacher embeddings of ``negatives`` random others (0:
+    of all), at ``temperature`` and with an additive cosine ``margin``. Voices whose teacher
+    embeddings are closer than ``same_voice`` may be one person and are not told apart.
     """
 
-    centered_by: Literal["all", "corpus"] = "all"
     speaker_blend: Share = 0.5
     distill: float = 2.0
     contrast: float = 0.5

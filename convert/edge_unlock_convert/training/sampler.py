@@ -37,8 +37,8 @@ class Sampler:
     """Batches of crops, with centred teacher embeddings as targets.
 
     A *voice* is one speaker changed in one way: a pseudo-speaker is another voice than the
-    person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices. Targets
-    are teacher embeddings less their mean (``Objective.centered_by``).
+    person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices,
+    ``center`` (D,) the mean teacher embedding, removed from all targets.
     """
 
     def __init__(self, recipe: Recipe, voices: list[VoiceSet]) -> None:
@@ -50,9 +50,7 @@ class Sampler:
         # voices of each corpus, originals and variants apart; pieces of each voice
         self._corpora: dict[str, tuple[list[int], list[int]]] = {}
         self._pieces: list[tuple[VoiceSet, NDArray[np.int64]]] = []
-        shares = recipe.sampling.corpora
-        rows: list[NDArray[np.float32]] = []
-        kinds: list[tuple[str, bool]] = []
+        shares, rows = recipe.sampling.corpora, []
         for variant, voice_set in enumerate(voices):
             for members in _voices(voice_set):
                 speaker = str(voice_set.speakers[members[0]])
@@ -62,19 +60,10 @@ class Sampler:
                 self._corpora.setdefault(corpus, ([], []))[variant > 0].append(len(self._pieces))
                 self._pieces.append((voice_set, members))
                 rows.append(voice_set.embeddings[members])
-                by_corpus = recipe.objective.centered_by == "corpus"
-                kinds.append((corpus, variant > 0) if by_corpus else ("", False))
         if not rows:
             raise ConfigError("no speaker is left to train on", "Hold out fewer speakers.")
-        centers = {
-            kind: np.concatenate(
-                [part for part, its in zip(rows, kinds, strict=True) if its == kind]
-            ).mean(axis=0)
-            for kind in set(kinds)
-        }
-        embeddings = np.concatenate(
-            [part - centers[kind] for part, kind in zip(rows, kinds, strict=True)]
-        )
+        self.center = np.concatenate(rows).mean(axis=0)
+        embeddings = np.concatenate(rows) - self.center
         centered = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=1)
         self._ends = np.cumsum([len(part) for part in rows])
         means = [part.mean(0) for part in torch.split(centered, [len(part) for part in rows])]
