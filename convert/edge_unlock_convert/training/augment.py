@@ -65,6 +65,22 @@ class Augmenter:
             masked[row, 0, start : start + width] = True
         return torch.where(masked, log_mel.mean((0, 1), keepdim=True), log_mel)
 
+    def shuffle(self, log_mel: Tensor, frames: Tensor, generator: np.random.Generator) -> Tensor:
+        """Change the order of parts of the speech (B, T, filters), of which ``frames`` (B,) count.
+
+        Where a person was recorded once, what is said tells who it is as well as the voice
+        does; this takes the sentence away and leaves its sounds.
+        """
+        log_mel = log_mel.clone()
+        longest = self.settings.shuffle_frames
+        for row in _chosen(len(log_mel), self.settings.shuffle, generator).tolist():
+            count = int(frames[row])
+            sizes = generator.integers(-(-longest // 3), longest + 1, 1 + 3 * count // longest)
+            parts = np.split(np.arange(count), np.cumsum(sizes))
+            order = np.concatenate([parts[part] for part in generator.permutation(len(parts))])
+            log_mel[row, :count] = log_mel[row, torch.from_numpy(order)]
+        return log_mel
+
     def mask_steps(self, features: Tensor, generator: np.random.Generator) -> Tensor:
         """Silence (zero is the mean) a stretch of steps of features (B, T, F)."""
         features = features.clone()

@@ -48,7 +48,11 @@ class Sampling(_Section, frozen=True):
 
 
 class Augmentation(_Section, frozen=True):
-    """How likely each disturbance is, and how strong."""
+    """How likely each disturbance is, and how strong.
+
+    ``shuffle`` sets the parts of a crop in another order; a part has a third of
+    ``shuffle_frames`` at least, and all of them at most.
+    """
 
     gain_db: tuple[float, float] = (-25.0, 3.0)
     room: Share = 0.35
@@ -62,6 +66,8 @@ class Augmentation(_Section, frozen=True):
     babble_snr_db: tuple[float, float] = (5.0, 20.0)
     clipping: Share = 0.05
     mu_law: Share = 0.05
+    shuffle: Share = 0.0
+    shuffle_frames: Positive = 45
     band_mask: Share = 0.4
     band_mask_filters: int = 6
     time_mask: Share = 0.4

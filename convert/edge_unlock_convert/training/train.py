@@ -197,6 +197,8 @@ class Training:
         batch = self.sampler.batch(generator)
         heard = self._augmenter.samples(batch.samples, generator)
         log_mel = self._augmenter.mask_bands(self.front_end.log_mel(heard), generator)
+        frames = self.front_end.steps(batch.lengths) * self.front_end.frames_stacked
+        log_mel = self._augmenter.shuffle(log_mel, frames, generator)
         normalized = self.front_end.normalize(self.front_end.cepstrum(log_mel))
         features = self._augmenter.mask_steps(self.front_end.stack(normalized), generator)
         return _Prepared(seed, batch, features)
