@@ -37,8 +37,8 @@ class Sampler:
     """Batches of crops, with centred teacher embeddings as targets.
 
     A *voice* is one speaker changed in one way: a pseudo-speaker is another voice than the
-    person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices,
-    ``center`` (D,) the mean teacher embedding, removed from all targets.
+    person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices. Targets
+    are teacher embeddings less the mean of all of them.
     """
 
     def __init__(self, recipe: Recipe, voices: list[VoiceSet]) -> None:
@@ -62,8 +62,8 @@ class Sampler:
                 rows.append(voice_set.embeddings[members])
         if not rows:
             raise ConfigError("no speaker is left to train on", "Hold out fewer speakers.")
-        self.center = np.concatenate(rows).mean(axis=0)
-        embeddings = np.concatenate(rows) - self.center
+        embeddings = np.concatenate(rows)
+        embeddings -= embeddings.mean(axis=0)
         centered = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=1)
         self._ends = np.cumsum([len(part) for part in rows])
         means = [part.mean(0) for part in torch.split(centered, [len(part) for part in rows])]

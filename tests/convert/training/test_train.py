@@ -27,7 +27,7 @@ variants = 2
 borrowing = 1
 held_out = { speakers = ["speech/p5"] }
 sampling = { crop_s = [0.5, 1.0], batch_s = 8.0, max_pieces = 16 }
-augmentation = { rooms = 3 }
+augmentation = { rooms = 3, shuffle = 0.5 }
 network = { hidden = 16, layers = 2, frames_stacked = 4 }
 optimization = { steps = 30, warmup_steps = 3, learning_rate = 1e-2 }
 """
