@@ -96,6 +96,9 @@ class Objective(_Section, frozen=True):
     recognizing the voice among the mean teacher embeddings of ``negatives`` random others (0:
     of all), at ``temperature`` and with an additive cosine ``margin``. Voices whose teacher
     embeddings are closer than ``same_voice`` may be one person and are not told apart.
+
+    When all is learned, ``spread`` lengthens the directions in which the teacher's embeddings
+    vary little: each principal one is divided by its variance to that power (0: as they are).
     """
 
     speaker_blend: Share = 0.5
@@ -105,6 +108,7 @@ class Objective(_Section, frozen=True):
     margin: float = 0.1
     same_voice: float = 0.6
     negatives: Annotated[int, msgspec.Meta(ge=0)] = 0
+    spread: Share = 0.0
 
 
 class Optimization(_Section, frozen=True):

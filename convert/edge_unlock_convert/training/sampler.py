@@ -12,6 +12,9 @@ from edge_unlock.errors import ConfigError
 from edge_unlock_convert.training.recipe import HeldOut, Recipe
 from edge_unlock_convert.training.voices import VoiceSet
 
+LEAST_VARIANCE = 1e-4
+"""Of the widest direction: narrower ones are rounding."""
+
 
 class Batch(NamedTuple):
     """Speech (B, N), its true ``lengths`` (B,), teacher targets (B, D) and voices (B,)."""
@@ -72,6 +75,14 @@ class Sampler:
         self._names = sorted(self._corpora)
         weight = [shares.get(name, len(self._corpora[name][0])) for name in self._names]
         self._weight = np.array(weight) / sum(weight)
+
+    def spread(self, power: float) -> Tensor:
+        """The map (D, D) that divides the principal directions of the targets by their variance to
+        the ``power``; it leaves the widest one as it is.
+        """
+        variance, directions = torch.linalg.eigh(torch.cov(self._targets.T.double()))
+        share = (variance / variance[-1]).clamp(min=LEAST_VARIANCE)
+        return ((directions * share**-power) @ directions.T).float()
 
     def batch(self, generator: np.random.Generator, pieces: int | None = None) -> Batch:
         """Draw a batch (of that many ``pieces``); crops shorter than it end in zeros."""

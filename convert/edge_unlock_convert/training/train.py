@@ -68,6 +68,8 @@ class Training:
             recipe.augmentation, noise, recipe.features.sample_rate_hz, recipe.seed
         )
         self._objectives = Objectives(recipe.objective, self.sampler)
+        power = recipe.objective.spread
+        self._spread = self.sampler.spread(power) if power else None
         self.front_end = FrontEnd(recipe.features, recipe.network.frames_stacked)
         self.normalization = self._statistics()
         self.front_end.normalization = self.normalization
@@ -113,17 +115,21 @@ class Training:
                     losses = []
 
     def validate(self) -> dict[str, float]:
-        """EER of the averaged weights on held-out speakers, by corpus and seconds of speech."""
-        return self._validation.error_rates(self._average, self.student, self.front_end)
+        """EER of what is shipped on held-out speakers, by corpus and seconds of speech."""
+        return self._validation.error_rates(self.averaged_state(), self.student, self.front_end)
 
     def averaged_state(self) -> dict[str, Tensor]:
-        """The moving average of the weights: what is shipped."""
-        return {name: value.clone() for name, value in self._average.items()}
+        """The moving average of the weights, its embedding spread: what is shipped."""
+        state = {name: value.clone() for name, value in self._average.items()}
+        if self._spread is not None:
+            for name in ("embedding.weight", "embedding.bias"):
+                state[name] = self._spread @ state[name]
+        return state
 
     def sha256(self) -> str:
-        """Hash of the averaged weights."""
+        """Hash of what is shipped."""
         digest = hashlib.sha256()
-        for name, value in sorted(self._average.items()):
+        for name, value in sorted(self.averaged_state().items()):
             digest.update(name.encode() + value.numpy().tobytes())
         return digest.hexdigest()
 
@@ -174,7 +180,7 @@ class Training:
         self.front_end.normalization = self.normalization
 
     def start_from(self, directory: Path) -> None:
-        """Take the averaged weights and the normalization of a training, but not its prior."""
+        """Take the weights and the normalization that a training shipped, but not its prior."""
         state = torch.load(directory / "student.pt", weights_only=True)
         self.student.load_state_dict(state)
         self._average = state

@@ -111,6 +111,22 @@ def test_checkpoint_is_what_the_converter_reads(
     assert follower.normalization.prior_frames == 150
 
 
+def test_the_checkpoint_is_spread_and_the_training_is_not(
+    recipe: Recipe, voices: list[VoiceSet]
+) -> None:
+    spread = msgspec.structs.replace(recipe.objective, spread=0.2)
+    wide = Training(msgspec.structs.replace(recipe, objective=spread), voices)
+    plain = Training(recipe, voices)
+    wide.run(2)
+    plain.run(2)
+    expected, given = plain.averaged_state(), wide.averaged_state()
+    stretch = plain.sampler.spread(0.2)
+    torch.testing.assert_close(given["embedding.bias"], stretch @ expected["embedding.bias"])
+    torch.testing.assert_close(given["embedding.weight"], stretch @ expected["embedding.weight"])
+    assert torch.equal(given["attention.weight"], expected["attention.weight"])
+    assert wide.sha256() != plain.sha256()
+
+
 def test_resuming_with_another_recipe_is_refused(
     recipe: Recipe, voices: list[VoiceSet], tmp_path: Path
 ) -> None:
