@@ -82,7 +82,8 @@ class Sampler:
         """
         variance, directions = torch.linalg.eigh(torch.cov(self._targets.T.double()))
         share = (variance / variance[-1]).clamp(min=LEAST_VARIANCE)
-        return ((directions * share**-power) @ directions.T).float()
+        spread: Tensor = (directions * share**-power) @ directions.T
+        return spread.float()
 
     def batch(self, generator: np.random.Generator, pieces: int | None = None) -> Batch:
         """Draw a batch (of that many ``pieces``); crops shorter than it end in zeros."""
