@@ -41,7 +41,10 @@ class Microphone(Closing):
         self._timeout_s = timeout_s
         self._stream: Any = None
         block_s = BLOCK_SAMPLES / SAMPLE_RATE_HZ
-        self._queue: queue.Queue[bytes] = queue.Queue(max(1, round(queue_s / block_s)))
+        self._most_waiting = max(1, round(queue_s / block_s))
+        # not queue.Queue: interrupted by Ctrl-C it may keep its lock, and PortAudio's thread would
+        # wait for it while close() waits for that thread
+        self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._session = start_portaudio()
         try:
             chosen = find_device(devices_of(self._session), device)
@@ -86,9 +89,9 @@ class Microphone(Closing):
         """Take what PortAudio's thread delivers; must return at once."""
         if status & PA_INPUT_OVERFLOW:
             self.overruns += 1
-        try:
-            self._queue.put_nowait(data)
-        except queue.Full:
+        if self._queue.qsize() < self._most_waiting:
+            self._queue.put(data)
+        else:
             self.overruns += 1
         return None, PA_CONTINUE
 

@@ -162,6 +162,42 @@ def test_a_loss_in_the_driver_is_counted(pulse: PulseServer) -> None:
         assert microphone.overruns == 1
 
 
+INTERRUPTED = """
+import random, signal, threading, time
+from edge_unlock.audio import Microphone
+
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+interrupts, ended = 0, threading.Event()
+
+def deliver():
+    while not ended.is_set():
+        microphone._receive(bytes(1024), 512, None, 0)
+        time.sleep(0)
+
+with Microphone() as microphone:
+    threading.Thread(target=deliver, daemon=True).start()
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 3e-4))
+            for _ in microphone.blocks():
+                pass
+        except KeyboardInterrupt:
+            interrupts += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    ended.set()
+print(interrupts)
+"""
+
+
+def test_ctrl_c_at_any_moment_leaves_it_able_to_close(pulse: PulseServer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
+
+
 def test_close_is_idempotent_and_ends_the_blocks(pulse: PulseServer) -> None:
     microphone = Microphone()
     microphone.close()
