@@ -47,7 +47,6 @@ class Sampler:
     def __init__(self, recipe: Recipe, voices: list[VoiceSet]) -> None:
         self._settings = recipe.sampling
         self._rate = recipe.features.sample_rate_hz
-        self._sets = voices
         self.held_out = held_out_speakers(recipe.held_out, voices[0].speakers, recipe.seed)
         self.embedding_size = voices[0].embeddings.shape[1]
         # voices of each corpus, originals and variants apart; pieces of each voice
