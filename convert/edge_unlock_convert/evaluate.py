@@ -1,8 +1,9 @@
 """The honest table: error rates of encoders on speakers that none of them was trained on.
 
 Every speaker is enrolled with clean utterances; what is compared with the templates may be
-shorter, noisy or in a room. Each encoder is scored in four ways, with one and the same cohort of
-other speakers: see ``Scoring``.
+shorter, noisy or in a room. Each encoder is scored in five ways, with one and the same cohort of
+other speakers: see ``Scoring``. The device's calibration is its package's; that of each other
+encoder is fitted as ``ship`` fits it, on the same held-out speakers.
 """
 
 import hashlib
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from edge_unlock.encoder import Encoder
 from edge_unlock.errors import AudioError
 from edge_unlock.features import Float32
-from edge_unlock.model import ModelPackage
+from edge_unlock.model import Calibration, ModelPackage
 from edge_unlock.similarity import Similarity
 from edge_unlock_convert import checkpoint, network, ship, thresholds
-from edge_unlock_convert.corpus import middle, read_corpus
+from edge_unlock_convert.corpus import Utterance, middle, read_corpus
 from edge_unlock_convert.front_end import read_front_end
 from edge_unlock_convert.groups import RATE_HZ, Group, disturbed, first_of_each
 from edge_unlock_convert.metrics import Trials, bootstrap_interval, eer, frr_at_far
@@ -30,20 +31,31 @@ from edge_unlock_convert.trials import COSINE, score_trials
 Embed = Callable[[Float32, int], Float32]
 DURATIONS_S = (1, 2, 3)
 DEVICE = "int8 (device)"
-Scoring = Literal["set against cohort", "cohort of other corpora", "mean removed", "cosine"]
-"""As the device does it; the same where nobody of the tested corpus is in the cohort; without the
-comparison with its closest speakers; and without a cohort."""
+Scoring = Literal[
+    "likelihood ratio",
+    "likelihood ratio, cohort of other corpora",
+    "set against cohort",
+    "mean removed",
+    "cosine",
+]
+"""As the device decides, which knows how much speech it heard; the same where nobody of the tested
+corpus is in the cohort; the score alone; without the comparison with the cohort's closest
+speakers; and without a cohort."""
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 DISTURBED_UTTERANCES = 7
 """Of each speaker are disturbed and compared: to keep the evaluation to minutes."""
 
 
 class System(NamedTuple):
-    """An encoder by name; ``identity`` names its embeddings in the cache."""
+    """An encoder by name; ``identity`` names its embeddings in the cache.
+
+    Without a ``calibration`` of its own it gets one.
+    """
 
     name: str
     identity: str
     embed: Embed
+    calibration: Calibration | None = None
 
 
 class Condition(NamedTuple):
@@ -72,12 +84,17 @@ class Row(NamedTuple):
 
 
 class Evaluation:
-    """Embeds with a cache on disk, and scores."""
+    """Embeds with a cache on disk, and scores.
+
+    The ``cohort`` is one piece of each speaker, with its corpus; on ``held_out`` speech the
+    systems are calibrated.
+    """
 
     def __init__(
         self,
         systems: Sequence[System],
         cohort: Sequence[tuple[str, Float32]],
+        held_out: Sequence[Utterance],
         cache: Path,
         draws: int,
     ) -> None:
@@ -88,19 +105,20 @@ class Evaluation:
         self._corpora = np.array([corpus for corpus, _ in cohort])
         voices = [samples for _, samples in cohort]
         self._cohorts = {system.name: self.embeddings(system, voices) for system in systems}
+        self._calibrations = {
+            system.name: system.calibration or self._calibration(system, held_out)
+            for system in systems
+        }
 
     def embeddings(self, system: System, samples: Sequence[Float32]) -> Float32:
         """Embeddings (n, D) of norm 1; a recording that is too short to embed is repeated."""
-        digest = hashlib.sha256(system.identity.encode())
-        for one in samples:
-            digest.update(one.tobytes())
-        path = self._cache / f"{digest.hexdigest()}.npy"
-        if path.exists():
-            cached: Float32 = np.load(path, allow_pickle=False)
-            return cached
-        rows = np.stack([_embed(system, one) for one in samples])
-        np.save(path, rows)
-        return rows
+        return self._cached(system.identity, samples, lambda one: _embed(system, one))
+
+    def durations(self, samples: Sequence[Float32]) -> NDArray[np.float64]:
+        """Logarithms (n,) of the seconds of speech that the device finds in recordings."""
+        listener = thresholds.Listener(self.systems[0].embed)
+        seconds = self._cached("seconds", samples, lambda one: _seconds(listener, one))
+        return thresholds.log_seconds(seconds)
 
     def row(
         self,
@@ -114,14 +132,19 @@ class Evaluation:
     ) -> Row:
         """Score a group; ``tests`` are the same utterances under the condition."""
         clean = self.embeddings(system, group.samples)
-        disturbed = None if tests is None else self.embeddings(system, tests)
+        heard = group.samples if tests is None else tests
         trials = score_trials(
             clean,
             group.speakers,
             enroll=enroll,
             similarity=self._similarity(system, group.corpus, scoring),
-            tests=disturbed,
+            tests=self.embeddings(system, heard),
         )
+        if scoring.startswith("likelihood ratio"):
+            durations = self.durations(heard)[trials.utterances]
+            calibration = self._calibrations[system.name]
+            found = thresholds.evidence(calibration, trials.scores, durations)
+            trials = trials._replace(scores=found)
         conditions = Condition(condition, enroll, scoring)
         return _row(system.name, group.name, conditions, trials, self._draws)
 
@@ -132,9 +155,35 @@ class Evaluation:
                 return COSINE
             case "mean removed":
                 return Similarity(cohort)
-            case "cohort of other corpora":
+            case "likelihood ratio, cohort of other corpora":
                 cohort = ship.elsewhere(cohort, self._corpora, corpus)
         return Similarity(cohort, ship.CLOSEST_SPEAKERS, ship.CLOSEST_WEIGHT)
+
+    def _calibration(self, system: System, held_out: Sequence[Utterance]) -> Calibration:
+        def embed(samples: Float32, _: int) -> Float32:
+            (embedding,) = self.embeddings(system, [samples])
+            return np.asarray(embedding, np.float32)
+
+        def similarity(corpus: str) -> Similarity:
+            return self._similarity(system, corpus, "likelihood ratio, cohort of other corpora")
+
+        judged = thresholds.judge(thresholds.Listener(embed), held_out, similarity)
+        return thresholds.fit(judged).calibration
+
+    def _cached(
+        self, identity: str, samples: Sequence[Float32], each: Callable[[Float32], Float32]
+    ) -> Float32:
+        """What ``each`` makes of every recording, (n, ...), from the disk if it was made before."""
+        digest = hashlib.sha256(identity.encode())
+        for one in samples:
+            digest.update(one.tobytes())
+        path = self._cache / f"{digest.hexdigest()}.npy"
+        if path.exists():
+            cached: Float32 = np.load(path, allow_pickle=False)
+            return cached
+        rows = np.stack([each(one) for one in samples])
+        np.save(path, rows)
+        return rows
 
 
 def table(evaluation: Evaluation, found: Sequence[Group], noise: Float32) -> list[Row]:
@@ -178,7 +227,7 @@ def decisions(
     held = ship.Parts.read(source, recipe).held_out
     utterances = [*read_corpus(source, "eval"), *(u for u in held if u.corpus == "librispeech")]
     judged = thresholds.judge(
-        thresholds.Listener(package), utterances, lambda corpus: package.similarity
+        thresholds.Listener(Encoder(package).embed), utterances, lambda corpus: package.similarity
     )
     return {
         point.name: {
@@ -193,7 +242,8 @@ def package_system(path: Path) -> System:
     """The int8 package, run by the device's own code."""
     package = ModelPackage.load(path)
     encoder = Encoder(package)
-    return System(DEVICE, f"int8 {package.manifest.to_json().hex()}", encoder.embed)
+    identity = f"int8 {package.manifest.to_json().hex()}"
+    return System(DEVICE, identity, encoder.embed, package.manifest.calibration)
 
 
 def checkpoint_system(path: Path) -> System:
@@ -225,6 +275,12 @@ def _embed(system: System, samples: Float32) -> Float32:
         embedding = system.embed(np.resize(samples, RATE_HZ), RATE_HZ)
     unit: Float32 = (embedding / np.linalg.norm(embedding)).astype(np.float32)
     return unit
+
+
+def _seconds(listener: thresholds.Listener, samples: Float32) -> Float32:
+    """The seconds of speech; all of a recording in which the device would find too little."""
+    found = listener.speech(samples)
+    return np.array(len(samples) / RATE_HZ if found is None else found[1], np.float32)
 
 
 def _row(system: str, corpus: str, condition: Condition, trials: Trials, draws: int) -> Row:

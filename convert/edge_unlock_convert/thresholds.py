@@ -9,16 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edge_unlock.audio import SAMPLE_RATE_HZ
-from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
 from edge_unlock.model import (
     CALIBRATED_SECONDS,
     Calibration,
     Manifest,
-    ModelPackage,
     OperatingPoint,
 )
 from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
@@ -71,15 +69,19 @@ class Rates(NamedTuple):
 
 
 class Listener:
-    """Hears recordings through the device's own code: segmenter, quality limits, encoder."""
+    """Hears recordings through the device's own code: segmenter, quality limits.
 
-    def __init__(self, package: ModelPackage) -> None:
-        self._encoder = Encoder(package)
+    ``embed`` makes an embedding float32 (D,) of norm 1 of samples (n,) at a rate in Hz, as
+    ``Encoder.embed`` does.
+    """
+
+    def __init__(self, embed: Callable[[Float32, int], Float32]) -> None:
+        self._embed = embed
         self._segmenter = Segmenter()
 
     def embedding(self, samples: Float32) -> Float32:
         """Samples (n,) at the device's rate to float32 (D,), norm 1, all of it speech."""
-        return self._encoder.embed(samples, SAMPLE_RATE_HZ)
+        return self._embed(samples, SAMPLE_RATE_HZ)
 
     def speech(self, samples: Float32) -> tuple[Float32, float] | None:
         """The speech (n,) in a recording and its seconds; None where the device says: again."""
@@ -122,7 +124,7 @@ def judge(
             except ValueError:
                 continue
             kept = used[trials.utterances]
-            durations = np.log(np.clip(seconds, *CALIBRATED_SECONDS))
+            durations = log_seconds(seconds)
             name = corpus if cut_s is None else f"{corpus}, {cut_s:g} s"
             one = Judged(
                 trials.scores[kept], durations[trials.utterances][kept], trials.is_target[kept]
@@ -139,11 +141,25 @@ def fit(judged: dict[str, Judged], seed: int = 0) -> Setting:
     """
     target, nontarget = _pooled(list(judged.values()), seed)
     calibration = _calibration(target, nontarget)
-    target_llr, nontarget_llr = _llr(calibration, target), _llr(calibration, nontarget)
+    target_llr, nontarget_llr = _weigh(calibration, target), _weigh(calibration, nontarget)
     points = operating_points(
         *((llr - calibration.offset) / calibration.slope for llr in (target_llr, nontarget_llr))
     )
     return Setting(calibration, points, cllr(target_llr, nontarget_llr))
+
+
+def evidence(calibration: Calibration, scores: Floats, durations: Floats) -> Floats:
+    """Natural-log likelihood ratios (n,) of scores, given the logarithms of the seconds compared.
+
+    This is what the device decides by; ``Calibration.llr`` of one trial.
+    """
+    return _weigh(calibration, _features(scores, durations))
+
+
+def log_seconds(seconds: ArrayLike) -> Floats:
+    """The logarithm of durations, held within those that a calibration is fitted for."""
+    logarithms: Floats = np.log(np.clip(seconds, *CALIBRATED_SECONDS))
+    return logarithms
 
 
 def rates(judged: Judged, manifest: Manifest, operating_point: str | None = None) -> Rates:
@@ -153,7 +169,8 @@ def rates(judged: Judged, manifest: Manifest, operating_point: str | None = None
     if calibration is None:
         accepted = judged.scores >= threshold
     else:
-        accepted = _llr(calibration, _features(judged)) >= calibration.llr(threshold)
+        found = evidence(calibration, judged.scores, judged.durations)
+        accepted = found >= calibration.llr(threshold)
     same = judged.is_target
     return Rates(
         float(accepted[~same].mean()),
@@ -175,12 +192,12 @@ def _calibration(target: Floats, nontarget: Floats) -> Calibration:
         return Calibration(slope=float(alone), offset=offset)
 
 
-def _features(judged: Judged) -> Floats:
+def _features(scores: Floats, durations: Floats) -> Floats:
     """What the calibration weighs, (n, 3): score, score times duration, duration."""
-    return np.column_stack((judged.scores, judged.scores * judged.durations, judged.durations))
+    return np.column_stack((scores, scores * durations, durations))
 
 
-def _llr(calibration: Calibration, features: Floats) -> Floats:
+def _weigh(calibration: Calibration, features: Floats) -> Floats:
     weights = (calibration.slope, calibration.slope_growth, calibration.offset_growth)
     ratios: Floats = features @ np.array(weights) + calibration.offset
     return ratios
@@ -217,7 +234,7 @@ def _pooled(judged: Sequence[Judged], seed: int) -> tuple[Floats, Floats]:
     generator = np.random.default_rng(seed)
     sides = []
     for side in (True, False):
-        rows = [_features(one)[one.is_target == side] for one in enough]
+        rows = [_features(one.scores, one.durations)[one.is_target == side] for one in enough]
         count = min(map(len, rows))
         sides.append(np.concatenate([generator.permutation(part)[:count] for part in rows]))
     return sides[0], sides[1]

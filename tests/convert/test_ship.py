@@ -114,8 +114,9 @@ def test_a_model_is_trained_converted_and_run(recordings: Path, tmp_path: Path) 
         "--json", tmp_path / "figures.json", "--card", "--draws", "5")  # fmt: skip
     filled = (package / "MODEL_CARD.md").read_text()
     for needed in (
+        "| float | others | clean | 3 | likelihood ratio |",
+        "| float | others | clean | 3 | likelihood ratio, cohort of other corpora |",
         "| float | others | clean | 3 | set against cohort |",
-        "| float | others | clean | 3 | cohort of other corpora |",
         "| spectrum | others | clean |",
         "noise at 10 dB",
         "simulated room",

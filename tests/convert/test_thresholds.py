@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edge_unlock.encoder import Encoder
 from edge_unlock.model import Calibration, ModelPackage
 from edge_unlock.scoring import Scorer
 from edge_unlock.similarity import Similarity
@@ -76,7 +77,7 @@ def test_people_are_heard_as_the_device_hears_them(shipped, people, tmp_path) ->
         for name, paths in people.items()
         for path in paths
     ]
-    listener = thresholds.Listener(shipped)
+    listener = thresholds.Listener(Encoder(shipped).embed)
     found = thresholds.judge(listener, utterances, lambda corpus: shipped.similarity)
     assert {"people", "people, 2 s", "people, 1 s"} == set(found)
     whole, cut = found["people"], found["people, 1 s"]
@@ -97,7 +98,7 @@ def test_durations_that_nobody_spoke_for_are_left_out(
         Utterance(path, "train", "people", name) for name in people for path in people[name]
     ]
     found = thresholds.judge(
-        thresholds.Listener(shipped), utterances, lambda corpus: Similarity(None)
+        thresholds.Listener(Encoder(shipped).embed), utterances, lambda corpus: Similarity(None)
     )
     assert set(found) == {"people"}
 
@@ -112,8 +113,8 @@ def test_a_calibration_without_durations_is_unmoved(shipped) -> None:
 
 
 def test_silence_is_refused(shipped) -> None:
-    assert thresholds.Listener(shipped).speech(np.zeros(32_000, np.float32)) is None
-    assert thresholds.Listener(shipped).speech(speech.utterances(1)[0]) is not None
+    assert thresholds.Listener(Encoder(shipped).embed).speech(np.zeros(32_000, np.float32)) is None
+    assert thresholds.Listener(Encoder(shipped).embed).speech(speech.utterances(1)[0]) is not None
 
 
 def test_durations_are_left_out_where_a_higher_score_would_mean_less() -> None:

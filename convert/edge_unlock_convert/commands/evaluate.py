@@ -60,11 +60,11 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
         measuring.checkpoint_system(source),
         *map(measuring.other_system, others),
     ]
-    trained = ship.Parts.read(speech, recipe).trained
+    parts = ship.Parts.read(speech, recipe)
     cohort = ship.one_piece_a_speaker(
-        trained, ship.COHORT_SPEAKERS, groups.RATE_HZ, recipe.seed + 1
+        parts.trained, ship.COHORT_SPEAKERS, groups.RATE_HZ, recipe.seed + 1
     )
-    evaluation = measuring.Evaluation(systems, cohort, cache, draws)
+    evaluation = measuring.Evaluation(systems, cohort, parts.held_out, cache, draws)
     noise = groups.split_noise(speech, training=False)
     rows = measuring.table(evaluation, groups.groups(speech, recipe), noise)
     decisions = measuring.decisions(ModelPackage.load(package), speech, recipe)
