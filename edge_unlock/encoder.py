@@ -90,6 +90,17 @@ class Encoder:
         unit: Float32 = (self._weighted_sum / norm).astype(np.float32)
         return unit
 
+    @property
+    def magnitude(self) -> float | None:
+        """How long the mean of the steps was, of which ``embedding`` is the direction.
+
+        Steps that agree on a voice make a long mean: it tells how far to trust the embedding.
+        None where there is none. In units of the network's output.
+        """
+        if self.embedding is None:
+            return None
+        return float(np.linalg.norm(self._weighted_sum) / self._weight)
+
     def embed(self, samples: Float32, sample_rate: int) -> Float32:
         """Embed a whole recording: samples (n,), mono, float32 in [-1, 1], at any rate in Hz.
 

@@ -8,6 +8,7 @@ from edge_unlock.encoder import Encoder
 from edge_unlock.errors import EnrollmentError
 from edge_unlock.features import Float32
 from edge_unlock.hearing import Heard
+from edge_unlock.model import Quality
 from edge_unlock.quality import ENROLL_LIMITS, Fault, speech_seconds
 from edge_unlock.scoring import Scorer, accepts
 
@@ -78,7 +79,7 @@ class Enrollment:
         if embedding is None:
             return Fault.TOO_SHORT
         seconds = speech_seconds(segments)
-        if not self._same_speaker(embedding, seconds):
+        if not self._same_speaker(embedding, Quality(seconds, self._encoder.magnitude)):
             return Fault.OTHER_SPEAKER
         self._accepted.append(embedding)
         self._seconds += seconds
@@ -97,10 +98,10 @@ class Enrollment:
             )
         return np.stack(self._accepted)
 
-    def _same_speaker(self, embedding: Float32, seconds: float) -> bool:
+    def _same_speaker(self, embedding: Float32, quality: Quality) -> bool:
         known = [] if self._existing is None else list(self._existing)
         known += self._accepted
         if not known:
             return True
         score = self._scorer.score(self._scorer.template(np.stack(known)), embedding)
-        return accepts(score, self._scorer.bayes_threshold(SAME_SPEAKER_PRIOR, seconds))
+        return accepts(score, self._scorer.bayes_threshold(SAME_SPEAKER_PRIOR, quality))

@@ -6,12 +6,12 @@ checked before use, and the bytes that were hashed are the bytes that are run.
 
 import hashlib
 import io
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from edge_unlock.errors import ModelError
 from edge_unlock.features import FeatureSpec, Float32, Normalization, Positive
@@ -52,7 +52,7 @@ class EncoderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A decision threshold on the score, named by the false-accept rate it was set for.
 
-    It holds for one second of speech where the calibration knows of durations.
+    It holds for the usual ``Quality`` where the model is calibrated.
     """
 
     name: str
@@ -60,41 +60,71 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     threshold: float
 
 
-class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Score to natural-log likelihood ratio: ``slope * score + offset``, for one second of speech.
+class Quality(NamedTuple):
+    """How well the compared voice was heard: ``seconds`` of speech, ``magnitude`` of its embedding.
 
-    Each natural logarithm of the seconds adds ``slope_growth`` to the slope and
-    ``offset_growth`` to the offset: the same score tells more when it comes from more speech
-    (after Mandasari et al., 2013, "Quality measure functions for calibration").
+    ``Encoder.magnitude`` gives the second; None where it is not known. Either may be an array
+    (n,), for n scores.
     """
 
-    slope: Annotated[float, msgspec.Meta(gt=0)]
+    seconds: ArrayLike = 1.0
+    magnitude: ArrayLike | None = None
+
+    def measures(self, magnitudes: tuple[float, float]) -> NDArray[np.float64]:
+        """Logarithms of the seconds and of the magnitude, over the middle of ``magnitudes``: (2,)
+        or (n, 2).
+
+        Each is held within what calibrations are fitted on: ``CALIBRATED_SECONDS``, ``magnitudes``.
+        """
+        least, greatest = magnitudes
+        middle = np.sqrt(least * greatest)
+        seconds = np.clip(self.seconds, *CALIBRATED_SECONDS)
+        magnitude = middle if self.magnitude is None else np.clip(self.magnitude, least, greatest)
+        pair = np.broadcast_arrays(np.log(seconds), np.log(magnitude / middle))
+        return np.stack(pair, axis=-1)
+
+
+USUAL = Quality()
+"""What thresholds are said for."""
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Score to natural-log likelihood ratio: ``slope * score + offset``, for one second of speech
+    whose embedding has a usual magnitude.
+
+    Each natural logarithm of the seconds adds ``seconds_weight``, each of the magnitude, over the
+    middle of the ``magnitudes`` (least, greatest) that it was fitted on, ``magnitude_weight``.
+    These are quality measure functions (Mandasari et al., "Quality measure functions for
+    calibration of speaker recognition systems in various duration conditions", 2013; Thienpondt et
+    al., "The IDLab VoxSRC-20 submission", 2021, has magnitudes). What lies beyond counts as the
+    nearest within: no sound, however strange, moves the evidence further than speech does.
+    """
+
+    slope: float
     offset: float
-    slope_growth: float = 0.0
-    offset_growth: float = 0.0
+    seconds_weight: float = 0.0
+    magnitude_weight: float = 0.0
+    magnitudes: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if min(self.at(seconds)[0] for seconds in CALIBRATED_SECONDS) <= 0:
-            raise ValueError("a higher score must mean more at every duration")
+        if not self.slope > 0:
+            raise ValueError("a higher score must mean more")
+        least, greatest = self.magnitudes
+        if not 0 < least <= greatest:
+            raise ValueError("magnitudes are not an ascending pair above 0")
 
-    def at(self, seconds: float) -> tuple[float, float]:
-        """Slope and offset for that much speech; outside the fitted durations, the nearest one."""
-        shortest, longest = CALIBRATED_SECONDS
-        logarithm = math.log(min(max(seconds, shortest), longest))
-        return (
-            self.slope + self.slope_growth * logarithm,
-            self.offset + self.offset_growth * logarithm,
-        )
+    def llr(self, score: ArrayLike, quality: Quality = USUAL) -> NDArray[np.float64]:
+        """Natural-log likelihood ratios, () or (n,), of scores."""
+        return self.slope * np.asarray(score) + self._rest(quality)
 
-    def llr(self, score: float, seconds: float = 1.0) -> float:
-        """The natural-log likelihood ratio of a score."""
-        slope, offset = self.at(seconds)
-        return slope * score + offset
+    def score(self, llr: ArrayLike, quality: Quality = USUAL) -> NDArray[np.float64]:
+        """The scores, () or (n,), that have these natural-log likelihood ratios."""
+        return (np.asarray(llr) - self._rest(quality)) / self.slope
 
-    def score(self, llr: float, seconds: float = 1.0) -> float:
-        """The score of a natural-log likelihood ratio."""
-        slope, offset = self.at(seconds)
-        return (llr - offset) / slope
+    def _rest(self, quality: Quality) -> NDArray[np.float64]:
+        """What the quality and the offset add to the evidence of a score."""
+        weights = np.array((self.seconds_weight, self.magnitude_weight))
+        return np.asarray(self.offset + quality.measures(self.magnitudes) @ weights)
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

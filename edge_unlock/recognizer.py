@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
+from edge_unlock.model import Quality
 from edge_unlock.quality import Fault, speech_seconds
 from edge_unlock.scoring import Scorer, accepts
 from edge_unlock.segment import Segment
@@ -19,7 +20,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     ``user``: the claimed name in a verification, the recognised one in an identification.
     ``score`` is that of ``Scorer``, ``llr`` a natural-log likelihood ratio (None: not calibrated),
-    ``threshold`` what the score was compared with, ``seconds`` how much speech was judged.
+    ``threshold`` what the score was compared with, given ``seconds``, how much speech was judged,
+    and ``magnitude``, how long its embedding was (``Encoder.magnitude``).
     """
 
     decision: Literal["accepted", "rejected", "retry", "locked out"]
@@ -28,6 +30,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     llr: float | None = None
     threshold: float | None = None
     seconds: float = 0.0
+    magnitude: float | None = None
     reason: str | None = None
 
     @property
@@ -74,8 +77,11 @@ class Recognizer:
         """
         embedding = self._encoder.embed_pieces(segment.samples for segment in segments)
         seconds = round(speech_seconds(segments), 2)
-        if embedding is None:
+        magnitude = self._encoder.magnitude
+        if embedding is None or magnitude is None:
             return Decision.retry(Fault.TOO_SHORT, seconds)
+        magnitude = round(magnitude, 3)
+        quality = Quality(seconds, magnitude)
         candidates = self._candidates
         if claimed is not None:
             candidates = {claimed: candidates[claimed]}
@@ -87,7 +93,7 @@ class Recognizer:
         }
         thresholds = {
             user: self._scorer.threshold(
-                candidate.operating_point, candidates=len(self._candidates), seconds=seconds
+                candidate.operating_point, candidates=len(self._candidates), quality=quality
             )
             for user, candidate in candidates.items()
         }
@@ -101,9 +107,10 @@ class Recognizer:
             decision="accepted" if accepted else "rejected",
             user=best if accepted else claimed,
             score=round(score, 4),
-            llr=self._scorer.llr(score, seconds),
+            llr=self._scorer.llr(score, quality),
             threshold=round(threshold, 4),
             seconds=seconds,
+            magnitude=magnitude,
             reason=None if accepted else "voice does not match",
         )
 

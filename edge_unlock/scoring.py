@@ -3,7 +3,7 @@
 import math
 
 from edge_unlock.features import Float32
-from edge_unlock.model import Manifest, ModelPackage
+from edge_unlock.model import USUAL, Manifest, ModelPackage, Quality
 from edge_unlock.similarity import unit
 
 
@@ -28,12 +28,16 @@ class Scorer:
         return float(self._similarity.scores(template[None], embedding[None])[0, 0])
 
     def threshold(
-        self, operating_point: str | None = None, *, candidates: int = 1, seconds: float = 1.0
+        self,
+        operating_point: str | None = None,
+        *,
+        candidates: int = 1,
+        quality: Quality = USUAL,
     ) -> float:
         """The score from which a voice is accepted as one of so many ``candidates``.
 
-        ``seconds`` of speech were judged: if the model's calibration knows of durations, the
-        threshold stands for the same evidence whatever they are.
+        ``quality`` says what the voice was heard in: if the model is calibrated, the threshold
+        stands for the same evidence whatever that is.
 
         A stranger who is compared with N templates has N chances. With a calibrated model
         the threshold rises by ln N on the scale of the log-likelihood ratio, which keeps the
@@ -45,9 +49,9 @@ class Scorer:
         if calibration is None:
             return threshold
         needed = calibration.llr(threshold) + math.log(max(1, candidates))
-        return calibration.score(needed, seconds)
+        return float(calibration.score(needed, quality))
 
-    def bayes_threshold(self, prior: float, seconds: float = 1.0) -> float:
+    def bayes_threshold(self, prior: float, quality: Quality = USUAL) -> float:
         """The score from which one speaker is likelier than two, if ``prior`` of the pairs are one.
 
         A model without calibration cannot tell; its lowest operating point stands in.
@@ -55,15 +59,15 @@ class Scorer:
         calibration = self._manifest.calibration
         if calibration is None:
             return min(point.threshold for point in self._manifest.operating_points)
-        return calibration.score(math.log((1 - prior) / prior), seconds)
+        return float(calibration.score(math.log((1 - prior) / prior), quality))
 
-    def llr(self, score: float, seconds: float = 1.0) -> float | None:
-        """Natural-log likelihood ratio of a score that came from ``seconds`` of speech.
+    def llr(self, score: float, quality: Quality = USUAL) -> float | None:
+        """Natural-log likelihood ratio of the score of a voice that was heard in this ``quality``.
 
         None for a model without calibration.
         """
         calibration = self._manifest.calibration
-        return None if calibration is None else calibration.llr(score, seconds)
+        return None if calibration is None else float(calibration.llr(score, quality))
 
 
 def accepts(score: float, threshold: float) -> bool:

@@ -40,6 +40,17 @@ def test_a_running_embedding_is_there_at_any_time_and_settles(encoder):
     assert agreement[-1] > agreement[0]
 
 
+def test_a_magnitude_is_long_where_all_steps_hear_one_voice(encoder, people):
+    encoder.reset()
+    assert encoder.magnitude is None
+    alice, bob = (soundfile.read(paths[0], dtype="float32")[0][:32000] for paths in people.values())
+    magnitudes = []
+    for samples in (alice, bob, np.concatenate((alice, bob))):
+        encoder.embed(samples, 16000)
+        magnitudes.append(encoder.magnitude)
+    assert magnitudes[2] < min(magnitudes[:2])
+
+
 def test_reset_keeps_nothing_of_the_utterance_before(encoder):
     first = encoder.embed(UTTERANCE, 16000)
     encoder.push(np.random.default_rng(0).normal(0, 0.3, 16000).astype(np.float32))

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_unlock.model import Calibration
+from edge_unlock.model import Calibration, Quality
 from edge_unlock.scoring import Scorer, accepts
 from edge_unlock.similarity import Similarity, unit
 
@@ -78,21 +78,57 @@ def test_an_embedding_without_direction_scores_nan(scorer, package):
     assert math.isnan(scorer.score(voices(package, 1)[0], np.full(size, np.nan, np.float32)))
 
 
-def test_less_speech_needs_a_higher_score(package):
-    calibration = Calibration(slope=8.0, offset=-4.0, slope_growth=3.0, offset_growth=-0.5)
-    manifest = msgspec.structs.replace(package.manifest, calibration=calibration)
-    scorer = Scorer(package._replace(manifest=manifest))
-    needed = [scorer.threshold(seconds=seconds, candidates=3) for seconds in (0.6, 1.0, 2.0, 4.0)]
-    assert needed == sorted(needed, reverse=True)
-    assert scorer.threshold(seconds=60.0) == scorer.threshold(seconds=4.0)
-    # whatever the duration, the threshold stands for the same evidence
-    for seconds in (0.6, 1.0, 2.5):
-        threshold = scorer.threshold(seconds=seconds)
-        assert scorer.llr(threshold, seconds) == pytest.approx(scorer.llr(scorer.threshold()))
-        even = scorer.bayes_threshold(0.5, seconds)
-        assert scorer.llr(even, seconds) == pytest.approx(0, abs=1e-9)
+@pytest.fixture
+def calibrated(package):
+    calibration = Calibration(
+        slope=20.0, offset=-5.0, seconds_weight=-4.0, magnitude_weight=-6.0, magnitudes=(1.0, 4.0)
+    )
+    return Scorer(
+        package._replace(
+            manifest=msgspec.structs.replace(package.manifest, calibration=calibration)
+        )
+    )
 
 
-def test_a_calibration_whose_slope_turns_round_is_refused():
-    with pytest.raises(ValueError, match="higher score"):
-        Calibration(slope=1.0, offset=0.0, slope_growth=-1.0)
+QUALITIES = [Quality(0.7, 1.1), Quality(1.0), Quality(2.5, 3.0), Quality(2.5, 2.0)]
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_a_threshold_stands_for_the_same_evidence_in_any_quality(calibrated, quality):
+    threshold = calibrated.threshold(quality=quality)
+    usual = calibrated.llr(calibrated.threshold())
+    assert calibrated.llr(threshold, quality) == pytest.approx(usual)
+    even = calibrated.bayes_threshold(0.5, quality)
+    assert calibrated.llr(even, quality) == pytest.approx(0, abs=1e-9)
+
+
+def test_evidence_is_what_the_weights_say(calibrated):
+    found = calibrated.llr(0.5, Quality(2.0, 3.0))
+    assert found == pytest.approx(20 * 0.5 - 5 - 4 * math.log(2) - 6 * math.log(1.5))
+    # an unknown magnitude counts as the middle one
+    assert calibrated.llr(0.5, Quality(2.0)) == calibrated.llr(0.5, Quality(2.0, 2.0))
+
+
+def test_nothing_moves_a_threshold_beyond_what_speech_does(calibrated):
+    assert calibrated.threshold(quality=Quality(60.0, 2.0)) == calibrated.threshold(
+        quality=Quality(4.0, 2.0)
+    )
+    for strange, nearest in ((1e-9, 1.0), (1e9, 4.0)):
+        assert calibrated.threshold(quality=Quality(1.0, strange)) == calibrated.threshold(
+            quality=Quality(1.0, nearest)
+        )
+    assert not accepts(0.9, calibrated.threshold(quality=Quality(1.0, math.nan)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"slope": 0.0}, "higher score"),
+        ({"slope": math.nan}, "higher score"),
+        ({"magnitudes": (2.0, 1.0)}, "ascending"),
+        ({"magnitudes": (0.0, 1.0)}, "above 0"),
+    ],
+)
+def test_a_calibration_that_makes_no_sense_is_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        Calibration(**{"slope": 1.0, "offset": 0.0} | wrong)

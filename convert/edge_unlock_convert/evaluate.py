@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from edge_unlock.encoder import Encoder
 from edge_unlock.errors import AudioError
 from edge_unlock.features import Float32
-from edge_unlock.model import Calibration, ModelPackage
-from edge_unlock.similarity import Similarity
+from edge_unlock.model import Calibration, ModelPackage, Quality
+from edge_unlock.similarity import Similarity, unit
 from edge_unlock_convert import checkpoint, network, ship, thresholds
 from edge_unlock_convert.corpus import Utterance, middle, read_corpus
 from edge_unlock_convert.front_end import read_front_end
@@ -28,7 +28,6 @@ from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.teacher import load_teacher
 from edge_unlock_convert.trials import COSINE, score_trials
 
-Embed = Callable[[Float32, int], Float32]
 DURATIONS_S = (1, 2, 3)
 DEVICE = "int8 (device)"
 Scoring = Literal[
@@ -38,7 +37,7 @@ Scoring = Literal[
     "mean removed",
     "cosine",
 ]
-"""As the device decides, which knows how much speech it heard; the same where nobody of the tested
+"""As the device decides, which knows in what quality it heard; the same where nobody of the tested
 corpus is in the cohort; the score alone; without the comparison with the cohort's closest
 speakers; and without a cohort."""
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
@@ -54,7 +53,7 @@ class System(NamedTuple):
 
     name: str
     identity: str
-    embed: Embed
+    embed: thresholds.Embed
     calibration: Calibration | None = None
 
 
@@ -112,13 +111,13 @@ class Evaluation:
 
     def embeddings(self, system: System, samples: Sequence[Float32]) -> Float32:
         """Embeddings (n, D) of norm 1; a recording that is too short to embed is repeated."""
-        return self._cached(system.identity, samples, lambda one: _embed(system, one))
+        return unit(self._raw(system, samples))
 
-    def durations(self, samples: Sequence[Float32]) -> NDArray[np.float64]:
-        """Logarithms (n,) of the seconds of speech that the device finds in recordings."""
-        listener = thresholds.Listener(self.systems[0].embed)
+    def quality(self, system: System, samples: Sequence[Float32]) -> Quality:
+        """The seconds of speech that the device finds in recordings, and the magnitudes."""
+        listener = thresholds.Listener(system.embed)
         seconds = self._cached("seconds", samples, lambda one: _seconds(listener, one))
-        return thresholds.log_seconds(seconds)
+        return Quality(seconds, np.linalg.norm(self._raw(system, samples), axis=1))
 
     def row(
         self,
@@ -141,10 +140,10 @@ class Evaluation:
             tests=self.embeddings(system, heard),
         )
         if scoring.startswith("likelihood ratio"):
-            durations = self.durations(heard)[trials.utterances]
-            calibration = self._calibrations[system.name]
-            found = thresholds.evidence(calibration, trials.scores, durations)
-            trials = trials._replace(scores=found)
+            seconds, magnitudes = map(np.asarray, self.quality(system, heard))
+            quality = Quality(seconds[trials.utterances], magnitudes[trials.utterances])
+            evidence = self._calibrations[system.name].llr(trials.scores, quality)
+            trials = trials._replace(scores=evidence)
         conditions = Condition(condition, enroll, scoring)
         return _row(system.name, group.name, conditions, trials, self._draws)
 
@@ -161,14 +160,18 @@ class Evaluation:
 
     def _calibration(self, system: System, held_out: Sequence[Utterance]) -> Calibration:
         def embed(samples: Float32, _: int) -> Float32:
-            (embedding,) = self.embeddings(system, [samples])
-            return np.asarray(embedding, np.float32)
+            (embedding,) = self._raw(system, [samples])
+            return np.asarray(embedding)
 
         def similarity(corpus: str) -> Similarity:
             return self._similarity(system, corpus, "likelihood ratio, cohort of other corpora")
 
         judged = thresholds.judge(thresholds.Listener(embed), held_out, similarity)
         return thresholds.fit(judged).calibration
+
+    def _raw(self, system: System, samples: Sequence[Float32]) -> Float32:
+        """Embeddings (n, D), as long as their magnitudes."""
+        return self._cached(f"raw {system.identity}", samples, lambda one: _embed(system, one))
 
     def _cached(
         self, identity: str, samples: Sequence[Float32], each: Callable[[Float32], Float32]
@@ -227,7 +230,9 @@ def decisions(
     held = ship.Parts.read(source, recipe).held_out
     utterances = [*read_corpus(source, "eval"), *(u for u in held if u.corpus == "librispeech")]
     judged = thresholds.judge(
-        thresholds.Listener(Encoder(package).embed), utterances, lambda corpus: package.similarity
+        thresholds.Listener(thresholds.embedder(Encoder(package))),
+        utterances,
+        lambda corpus: package.similarity,
     )
     return {
         point.name: {
@@ -241,9 +246,9 @@ def decisions(
 def package_system(path: Path) -> System:
     """The int8 package, run by the device's own code."""
     package = ModelPackage.load(path)
-    encoder = Encoder(package)
+    embed = thresholds.embedder(Encoder(package))
     identity = f"int8 {package.manifest.to_json().hex()}"
-    return System(DEVICE, identity, encoder.embed, package.manifest.calibration)
+    return System(DEVICE, identity, embed, package.manifest.calibration)
 
 
 def checkpoint_system(path: Path) -> System:
@@ -256,7 +261,9 @@ def checkpoint_system(path: Path) -> System:
         if not len(steps):
             raise AudioError("too short", "Give a second of speech.")
         (outputs,) = network.run(weights, [steps])
-        return network.pool(outputs.embedding, outputs.logit, front_end.encoder.pooling)
+        pooling = front_end.encoder.pooling
+        mean = network.mean_step(outputs.embedding, outputs.logit, pooling)
+        return np.asarray(mean, np.float32)
 
     digest = hashlib.sha256((path / checkpoint.PROJECT_CHECKPOINT_NAME).read_bytes())
     return System("float", f"float {digest.hexdigest()}", embed)
@@ -273,8 +280,7 @@ def _embed(system: System, samples: Float32) -> Float32:
         embedding = system.embed(samples, RATE_HZ)
     except AudioError:
         embedding = system.embed(np.resize(samples, RATE_HZ), RATE_HZ)
-    unit: Float32 = (embedding / np.linalg.norm(embedding)).astype(np.float32)
-    return unit
+    return np.asarray(embedding, np.float32)
 
 
 def _seconds(listener: thresholds.Listener, samples: Float32) -> Float32:

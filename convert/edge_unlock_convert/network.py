@@ -232,18 +232,27 @@ def cell_reach(network: Network, sequences: Float32) -> tuple[float, ...]:
 def pool(embedding: Float32, logit: Float32 | None, pooling: Pooling) -> Float32:
     """One embedding (D,), L2 norm 1, of the step outputs (T, D), as the device's ``Encoder`` does.
 
-    NaN when the sum is no direction.
+    NaN when their mean is no direction.
+    """
+    mean = mean_step(embedding, logit, pooling)
+    with np.errstate(invalid="ignore"):
+        unit: Float32 = (mean / np.linalg.norm(mean)).astype(np.float32)
+    return unit
+
+
+def mean_step(embedding: Float32, logit: Float32 | None, pooling: Pooling) -> NDArray[np.float64]:
+    """The mean (D,) of the step outputs (T, D), as pooling weighs them; its length is what the
+    device calls the magnitude of the embedding.
     """
     if pooling == "last":
-        total = embedding[-1].astype(np.float64)
+        mean = embedding[-1].astype(np.float64)
     elif pooling == "mean" or logit is None:
-        total = embedding.sum(axis=0, dtype=np.float64)
+        mean = embedding.mean(axis=0, dtype=np.float64)
     else:
         limit = ATTENTION_LOGIT_LIMIT
-        total = np.exp(np.clip(logit.astype(np.float64), -limit, limit)) @ embedding
-    with np.errstate(invalid="ignore"):
-        unit: Float32 = (total / np.linalg.norm(total)).astype(np.float32)
-    return unit
+        weights = np.exp(np.clip(logit.astype(np.float64), -limit, limit))
+        mean = weights @ embedding / weights.sum()
+    return np.asarray(mean)
 
 
 def _lstm(layer: LstmLayer, batch: Float32) -> tuple[Float32, float]:

@@ -24,7 +24,7 @@ from edge_unlock.model import (
     OperatingPoint,
     PackagedFile,
 )
-from edge_unlock.similarity import Similarity
+from edge_unlock.similarity import Similarity, unit
 from edge_unlock_convert import card, checkpoint, flatbuffer, quantize, thresholds
 from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
 from edge_unlock_convert.front_end import read_front_end
@@ -143,12 +143,12 @@ def ship(
         operating_points=(OperatingPoint(name="none", false_accept_rate=0.5, threshold=1.0),),
         default_operating_point="none",
     )
-    listener = thresholds.Listener(Encoder(ModelPackage(draft, model, None)).embed)
+    listener = thresholds.Listener(thresholds.embedder(Encoder(ModelPackage(draft, model, None))))
     others = one_piece_a_speaker(parts.trained, COHORT_SPEAKERS, rate_hz, recipe.seed + 1)
     with stage("embedding the cohort", len(others)) as progress:
         rows = []
         for _, piece in others:
-            rows.append(listener.embedding(piece))
+            rows.append(unit(listener.embedding(piece)))
             progress(1)
     cohort = np.stack(rows).astype(np.float16)  # half the size, and nothing is lost
     closest = min(CLOSEST_SPEAKERS, len(cohort))

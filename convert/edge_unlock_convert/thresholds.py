@@ -2,26 +2,22 @@
 
 Recordings are cut to utterances by the device's segmenter and refused where the device would
 refuse them; each is compared as it is and cut short, so that the calibration learns what the
-duration of speech is worth.
+duration of speech and the magnitude of an embedding are worth.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from edge_unlock.audio import SAMPLE_RATE_HZ
+from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
-from edge_unlock.model import (
-    CALIBRATED_SECONDS,
-    Calibration,
-    Manifest,
-    OperatingPoint,
-)
+from edge_unlock.model import Calibration, Manifest, OperatingPoint, Quality
 from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
 from edge_unlock.segment import Segmenter
-from edge_unlock.similarity import Similarity
+from edge_unlock.similarity import Similarity, unit
 from edge_unlock_convert.corpus import Utterance, middle
 from edge_unlock_convert.metrics import cllr, fit_calibration
 from edge_unlock_convert.quantize import operating_points
@@ -33,22 +29,31 @@ PIECES_A_SPEAKER = 30
 """A speaker of more is not listened to further: few would outweigh many."""
 CUTS_S = (2.0, 1.0)
 """Utterances of more speech are compared once more, cut to these durations."""
+MAGNITUDE_QUANTILES = (0.05, 0.95)
+"""Of the trials: magnitudes beyond are counted as the nearest of these."""
 LEAST_TARGETS = 50
 """Trials of a corpus and duration with fewer targets are left out of the fit."""
 
 Floats = NDArray[np.float64]
+Embed = Callable[[Float32, int], Float32]
+"""Samples (n,) at a rate in Hz to an embedding (D,), whose length is its magnitude."""
 
 
 class Judged(NamedTuple):
-    """Trials, (n,) each: score, logarithm of the seconds compared, whether it is a target."""
+    """Trials, (n,) each: score, how well the voice was heard, whether it is a target."""
 
     scores: Floats
-    durations: Floats
+    quality: Quality
     is_target: NDArray[np.bool_]
 
     def split(self) -> tuple[Floats, Floats]:
         """Target scores and non-target scores."""
         return self.scores[self.is_target], self.scores[~self.is_target]
+
+    def only(self, rows: NDArray[np.int_]) -> "Judged":
+        """The trials of these numbers."""
+        seconds, magnitudes = (np.asarray(measure)[rows] for measure in self.quality)
+        return Judged(self.scores[rows], Quality(seconds, magnitudes), self.is_target[rows])
 
 
 class Setting(NamedTuple):
@@ -68,19 +73,25 @@ class Rates(NamedTuple):
     nontargets: int
 
 
+def embedder(encoder: Encoder) -> Embed:
+    """The device's embeddings, made as long as their magnitudes."""
+
+    def embed(samples: Float32, rate_hz: int) -> Float32:
+        direction = encoder.embed(samples, rate_hz)
+        return np.asarray(direction * np.float32(encoder.magnitude or 0.0))
+
+    return embed
+
+
 class Listener:
-    """Hears recordings through the device's own code: segmenter, quality limits.
+    """Hears recordings through the device's own code: segmenter, quality limits."""
 
-    ``embed`` makes an embedding float32 (D,) of norm 1 of samples (n,) at a rate in Hz, as
-    ``Encoder.embed`` does.
-    """
-
-    def __init__(self, embed: Callable[[Float32, int], Float32]) -> None:
+    def __init__(self, embed: Embed) -> None:
         self._embed = embed
         self._segmenter = Segmenter()
 
     def embedding(self, samples: Float32) -> Float32:
-        """Samples (n,) at the device's rate to float32 (D,), norm 1, all of it speech."""
+        """Samples (n,) at the device's rate, all of it speech, to float32 (D,)."""
         return self._embed(samples, SAMPLE_RATE_HZ)
 
     def speech(self, samples: Float32) -> tuple[Float32, float] | None:
@@ -120,15 +131,16 @@ def judge(
                 for row in np.flatnonzero(used):
                     tests[row] = listener.embedding(middle(heard[row].samples, length))
             try:
-                trials = score_trials(embeddings, speakers, similarity=similarity, tests=tests)
+                trials = score_trials(
+                    unit(embeddings), speakers, similarity=similarity, tests=unit(tests)
+                )
             except ValueError:
                 continue
             kept = used[trials.utterances]
-            durations = log_seconds(seconds)
+            rows = trials.utterances[kept]
+            quality = Quality(seconds[rows], np.linalg.norm(tests, axis=1)[rows])
             name = corpus if cut_s is None else f"{corpus}, {cut_s:g} s"
-            one = Judged(
-                trials.scores[kept], durations[trials.utterances][kept], trials.is_target[kept]
-            )
+            one = Judged(trials.scores[kept], quality, trials.is_target[kept])
             if all(len(side) for side in one.split()):
                 judged[name] = one
     return judged
@@ -141,25 +153,13 @@ def fit(judged: dict[str, Judged], seed: int = 0) -> Setting:
     """
     target, nontarget = _pooled(list(judged.values()), seed)
     calibration = _calibration(target, nontarget)
-    target_llr, nontarget_llr = _weigh(calibration, target), _weigh(calibration, nontarget)
+    target_llr, nontarget_llr = (
+        calibration.llr(side.scores, side.quality) for side in (target, nontarget)
+    )
     points = operating_points(
         *((llr - calibration.offset) / calibration.slope for llr in (target_llr, nontarget_llr))
     )
     return Setting(calibration, points, cllr(target_llr, nontarget_llr))
-
-
-def evidence(calibration: Calibration, scores: Floats, durations: Floats) -> Floats:
-    """Natural-log likelihood ratios (n,) of scores, given the logarithms of the seconds compared.
-
-    This is what the device decides by; ``Calibration.llr`` of one trial.
-    """
-    return _weigh(calibration, _features(scores, durations))
-
-
-def log_seconds(seconds: ArrayLike) -> Floats:
-    """The logarithm of durations, held within those that a calibration is fitted for."""
-    logarithms: Floats = np.log(np.clip(seconds, *CALIBRATED_SECONDS))
-    return logarithms
 
 
 def rates(judged: Judged, manifest: Manifest, operating_point: str | None = None) -> Rates:
@@ -169,7 +169,7 @@ def rates(judged: Judged, manifest: Manifest, operating_point: str | None = None
     if calibration is None:
         accepted = judged.scores >= threshold
     else:
-        found = evidence(calibration, judged.scores, judged.durations)
+        found = calibration.llr(judged.scores, judged.quality)
         accepted = found >= calibration.llr(threshold)
     same = judged.is_target
     return Rates(
@@ -180,31 +180,25 @@ def rates(judged: Judged, manifest: Manifest, operating_point: str | None = None
     )
 
 
-def _calibration(target: Floats, nontarget: Floats) -> Calibration:
-    weights, offset = fit_calibration(target, nontarget)
-    slope, slope_growth, offset_growth = weights.tolist()
-    try:
-        return Calibration(
-            slope=slope, offset=offset, slope_growth=slope_growth, offset_growth=offset_growth
-        )
-    except ValueError:  # too little was learned of durations: do without them
-        (alone,), offset = fit_calibration(target[:, 0], nontarget[:, 0])
-        return Calibration(slope=float(alone), offset=offset)
-
-
-def _features(scores: Floats, durations: Floats) -> Floats:
-    """What the calibration weighs, (n, 3): score, score times duration, duration."""
-    return np.column_stack((scores, scores * durations, durations))
-
-
-def _weigh(calibration: Calibration, features: Floats) -> Floats:
-    weights = (calibration.slope, calibration.slope_growth, calibration.offset_growth)
-    ratios: Floats = features @ np.array(weights) + calibration.offset
-    return ratios
+def _calibration(target: Judged, nontarget: Judged) -> Calibration:
+    every = np.concatenate([np.asarray(side.quality.magnitude) for side in (target, nontarget)])
+    least, greatest = np.quantile(every, MAGNITUDE_QUANTILES).tolist()
+    features = [
+        np.column_stack((side.scores, side.quality.measures((least, greatest))))
+        for side in (target, nontarget)
+    ]
+    (slope, seconds, magnitude), offset = fit_calibration(*features)
+    return Calibration(
+        slope=float(slope),
+        offset=offset,
+        seconds_weight=float(seconds),
+        magnitude_weight=float(magnitude),
+        magnitudes=(least, greatest),
+    )
 
 
 class _Heard(NamedTuple):
-    """An utterance: who speaks, the speech (n,), its seconds, its embedding (D,)."""
+    """An utterance: who speaks, the speech (n,), its seconds, what ``Embed`` made of it (D,)."""
 
     speaker: str
     samples: Float32
@@ -226,15 +220,25 @@ def _heard(listener: Listener, utterances: Sequence[Utterance]) -> Iterator[_Hea
                 yield _Heard(utterance.speaker, *found, listener.embedding(found[0]))
 
 
-def _pooled(judged: Sequence[Judged], seed: int) -> tuple[Floats, Floats]:
-    """Features of target and non-target trials, (n, 3), as many of each group."""
+def _pooled(judged: Sequence[Judged], seed: int) -> tuple[Judged, Judged]:
+    """Target and non-target trials, as many of each group."""
     enough = [one for one in judged if one.is_target.sum() >= LEAST_TARGETS]
     if not enough:
         raise ValueError(f"no corpus has {LEAST_TARGETS} target trials")
     generator = np.random.default_rng(seed)
     sides = []
     for side in (True, False):
-        rows = [_features(one.scores, one.durations)[one.is_target == side] for one in enough]
+        rows = [np.flatnonzero(one.is_target == side) for one in enough]
         count = min(map(len, rows))
-        sides.append(np.concatenate([generator.permutation(part)[:count] for part in rows]))
+        chosen = [
+            one.only(generator.permutation(row)[:count])
+            for one, row in zip(enough, rows, strict=True)
+        ]
+        sides.append(_joined(chosen))
     return sides[0], sides[1]
+
+
+def _joined(judged: Sequence[Judged]) -> Judged:
+    columns = [(one.scores, *map(np.asarray, one.quality), one.is_target) for one in judged]
+    scores, seconds, magnitudes, is_target = map(np.concatenate, zip(*columns, strict=True))
+    return Judged(scores, Quality(seconds, magnitudes), is_target)

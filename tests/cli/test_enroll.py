@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from edge_unlock.model import Quality
 from edge_unlock.scoring import Scorer
 from tests.cli.conftest import assert_error
 
@@ -65,7 +66,8 @@ def test_a_person_may_have_an_operating_point_of_their_own(initialized, people, 
         assert json.loads(initialized.run("list", "--json").stdout)["operating_point"] == point.name
         result = initialized.run("verify", "alice", "--json", "--input", people["alice"][4])
         told = json.loads(result.stdout)
-        expected = Scorer(package).threshold(point.name, seconds=told["seconds"])
+        quality = Quality(told["seconds"], told["magnitude"])
+        expected = Scorer(package).threshold(point.name, quality=quality)
         assert told["threshold"] == pytest.approx(expected, abs=1e-3)  # seconds are told rounded
     before = initialized.state()
     unknown = initialized.enroll("alice", people["alice"], "--replace", "--operating-point", "x")

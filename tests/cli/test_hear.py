@@ -8,7 +8,7 @@ import soundfile
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge_unlock.model import MANIFEST_NAME, shipped_package
+from edge_unlock.model import MANIFEST_NAME, Quality, shipped_package
 from edge_unlock.policy import FREE_FAILURES
 from edge_unlock.scoring import Scorer
 from tests.cli.conftest import assert_error
@@ -25,7 +25,7 @@ def test_json_has_the_documented_fields(enrolled, people):
     result = enrolled.run("verify", "alice", "--json", "--input", people["alice"][4])
     fields = json.loads(result.stdout)
     assert set(fields) == {
-        *("decision", "user", "score", "llr", "threshold", "seconds", "reason"),
+        *("decision", "user", "score", "llr", "threshold", "seconds", "magnitude", "reason"),
     }
     assert fields["decision"] == "accepted" and fields["user"] == "alice"
     assert fields["score"] >= fields["threshold"]
@@ -222,7 +222,8 @@ def test_stricter_operating_points_need_more(enrolled, people, package):
         result = enrolled.run("verify", "alice", *arguments)
         told = json.loads(result.stdout)
         thresholds.append(told["threshold"])
-        expected = Scorer(package).threshold(point.name, seconds=told["seconds"])
+        quality = Quality(told["seconds"], told["magnitude"])
+        expected = Scorer(package).threshold(point.name, quality=quality)
         assert thresholds[-1] == pytest.approx(expected, abs=1e-3)  # seconds are told rounded
     rates = [point.false_accept_rate for point in package.manifest.operating_points]
     assert list(np.argsort(thresholds)) == list(np.argsort(rates)[::-1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_unlock_convert.errors import CheckpointError
-from edge_unlock_convert.network import Dense, LstmLayer, Network, pool, run
+from edge_unlock_convert.network import Dense, LstmLayer, Network, mean_step, pool, run
 from tests.convert.conftest import make_dense, make_lstm
 
 
@@ -41,6 +41,14 @@ def test_pooling():
     np.testing.assert_allclose(pool(steps, None, "mean"), [0.6, 0.8])
     logit = np.log(np.array([4.0, 3.0], np.float32))
     np.testing.assert_allclose(pool(steps, logit, "attention"), np.sqrt([0.5, 0.5]), rtol=1e-6)
+
+
+def test_the_length_before_pooling_is_that_of_the_mean():
+    steps = np.array([[3.0, 0.0], [0.0, 4.0]], np.float32)
+    np.testing.assert_allclose(mean_step(steps, None, "last"), [0, 4])
+    np.testing.assert_allclose(mean_step(steps, None, "mean"), [1.5, 2])
+    logit = np.log(np.array([3.0, 1.0], np.float32))
+    np.testing.assert_allclose(mean_step(steps, logit, "attention"), [2.25, 1], rtol=1e-6)
 
 
 def test_pooling_of_no_direction_is_not_a_number():

@@ -1,11 +1,11 @@
-"""Calibration and thresholds: that they know of durations, and hold what their name says."""
+"""Calibration and thresholds: that they know of qualities, and hold what their name says."""
 
 import msgspec
 import numpy as np
 import pytest
 
 from edge_unlock.encoder import Encoder
-from edge_unlock.model import Calibration, ModelPackage
+from edge_unlock.model import Calibration, ModelPackage, Quality
 from edge_unlock.scoring import Scorer
 from edge_unlock.similarity import Similarity
 from edge_unlock_convert import thresholds
@@ -15,11 +15,19 @@ from tests import speech
 
 
 def judged(seconds: float, count: int = 200_000) -> Judged:
-    """Trials whose scores spread the less the longer the speech."""
+    """Trials whose scores grow with the magnitude and with the seconds."""
     generator = np.random.default_rng(int(seconds * 10))
     is_target = generator.random(count) < 0.2
-    scores = generator.normal(0.5 * is_target, 0.25 / seconds**0.25)
-    return Judged(scores, np.full(count, np.log(seconds)), is_target)
+    magnitudes = np.exp(generator.normal(0.5, 0.3, count))
+    means = 0.5 * is_target + 0.2 * np.log(seconds) + 0.3 * np.log(magnitudes)
+    scores = generator.normal(means, 0.2)
+    return Judged(scores, Quality(np.full(count, seconds), magnitudes), is_target)
+
+
+def deaf(one: Judged) -> Judged:
+    """The same trials, of whose quality nothing is known."""
+    every = np.ones(len(one.scores))
+    return one._replace(quality=Quality(every, every))
 
 
 @pytest.fixture(scope="module")
@@ -37,32 +45,38 @@ def set_on(shipped, setting):
     return manifest, Scorer(shipped._replace(manifest=manifest))
 
 
-def test_thresholds_hold_their_rate_over_all_durations_and_suit_each(shipped) -> None:
+def test_thresholds_hold_their_rate_over_all_qualities_and_suit_each(shipped) -> None:
     trials = {"long": judged(4.0), "short": judged(1.0)}
     setting = thresholds.fit(trials)
     manifest, scorer = set_on(shipped, setting)
-    assert setting.calibration.slope_growth > 0
+    assert setting.calibration.seconds_weight < 0
+    assert setting.calibration.magnitude_weight < 0
     rates = {name: thresholds.rates(one, manifest, "far-1e-2") for name, one in trials.items()}
-    assert np.mean([one.false_accepts for one in rates.values()]) == pytest.approx(1e-2, rel=0.1)
-    # a threshold that does not know of durations: all false accepts come from short speech
-    plain = {
-        name: one._replace(durations=np.zeros(len(one.scores))) for name, one in trials.items()
-    }
-    deaf, _ = set_on(shipped, thresholds.fit(plain))
-    unaware = {name: thresholds.rates(one, deaf, "far-1e-2") for name, one in plain.items()}
-    assert rates["short"].false_accepts < unaware["short"].false_accepts
-    assert rates["long"].false_rejects < unaware["long"].false_rejects
+    for one in rates.values():
+        assert one.false_accepts == pytest.approx(1e-2, rel=0.15)
+    # a threshold that does not know of them: other false accepts, and more rejections in all
+    plain = {name: deaf(one) for name, one in trials.items()}
+    unaware, _ = set_on(shipped, thresholds.fit(plain))
+    worse = {name: thresholds.rates(one, unaware, "far-1e-2") for name, one in plain.items()}
+    assert worse["long"].false_accepts > 2 * worse["short"].false_accepts
+    assert np.mean([one.false_rejects for one in worse.values()]) > 1.3 * np.mean(
+        [one.false_rejects for one in rates.values()]
+    )
     # the device decides what the rates were counted for
-    assert scorer.threshold("far-1e-2", seconds=4.0) < scorer.threshold("far-1e-2", seconds=1.0)
+    needed = [scorer.threshold("far-1e-2", quality=Quality(one)) for one in (1.0, 4.0)]
+    assert needed[0] < needed[1]
 
 
 def test_the_device_accepts_what_the_rates_count(shipped) -> None:
     one = judged(2.0, 1000)
     manifest, scorer = set_on(shipped, thresholds.fit({"": judged(2.0), " ": judged(1.0)}))
-    threshold = scorer.threshold("far-1e-3", seconds=2.0)
-    accepted = one.scores[one.is_target] >= threshold
+    genuine = one.only(np.flatnonzero(one.is_target))
+    accepted = [
+        score >= scorer.threshold("far-1e-3", quality=Quality(2.0, magnitude))
+        for score, magnitude in zip(genuine.scores, genuine.quality.magnitude, strict=True)
+    ]
     found = thresholds.rates(one, manifest, "far-1e-3")
-    assert found.false_rejects == pytest.approx(1 - accepted.mean())
+    assert found.false_rejects == pytest.approx(1 - np.mean(accepted))
     assert (found.targets, found.nontargets) == (one.is_target.sum(), (~one.is_target).sum())
 
 
@@ -77,14 +91,15 @@ def test_people_are_heard_as_the_device_hears_them(shipped, people, tmp_path) ->
         for name, paths in people.items()
         for path in paths
     ]
-    listener = thresholds.Listener(Encoder(shipped).embed)
+    listener = thresholds.Listener(thresholds.embedder(Encoder(shipped)))
     found = thresholds.judge(listener, utterances, lambda corpus: shipped.similarity)
     assert {"people", "people, 2 s", "people, 1 s"} == set(found)
     whole, cut = found["people"], found["people, 1 s"]
     target, nontarget = whole.split()
     assert target.mean() > nontarget.mean()
-    assert (cut.durations == 0).all()
-    assert (whole.durations > 0).all()
+    assert (cut.quality.seconds == 1).all()
+    assert (whole.quality.seconds > 1).all()
+    assert len(np.unique(whole.quality.magnitude)) > 5
     # 2 of 5 recordings are compared in each of 5 draws, with the templates of both
     assert len(whole.scores) >= 2 * 2 * 2 * 5
     assert whole.is_target.mean() == pytest.approx(0.5)
@@ -98,29 +113,31 @@ def test_durations_that_nobody_spoke_for_are_left_out(
         Utterance(path, "train", "people", name) for name in people for path in people[name]
     ]
     found = thresholds.judge(
-        thresholds.Listener(Encoder(shipped).embed), utterances, lambda corpus: Similarity(None)
+        thresholds.Listener(thresholds.embedder(Encoder(shipped))),
+        utterances,
+        lambda corpus: Similarity(None),
     )
     assert set(found) == {"people"}
 
 
-def test_a_calibration_without_durations_is_unmoved(shipped) -> None:
+def test_a_calibration_without_qualities_is_unmoved(shipped) -> None:
     manifest = msgspec.structs.replace(
         shipped.manifest, calibration=Calibration(slope=10.0, offset=-3.0)
     )
     scorer = Scorer(shipped._replace(manifest=manifest))
-    assert scorer.threshold(seconds=0.5) == scorer.threshold(seconds=9.0)
-    assert scorer.llr(0.5, 9.0) == scorer.llr(0.5, 0.5) == pytest.approx(2.0)
+    short, long = Quality(0.5, 0.5), Quality(9.0, 2.0)
+    assert scorer.threshold(quality=short) == scorer.threshold(quality=long)
+    assert scorer.llr(0.5, long) == scorer.llr(0.5, short) == pytest.approx(2.0)
 
 
 def test_silence_is_refused(shipped) -> None:
-    assert thresholds.Listener(Encoder(shipped).embed).speech(np.zeros(32_000, np.float32)) is None
-    assert thresholds.Listener(Encoder(shipped).embed).speech(speech.utterances(1)[0]) is not None
-
-
-def test_durations_are_left_out_where_a_higher_score_would_mean_less() -> None:
-    steep = judged(4.0)
-    setting = thresholds.fit(
-        {"long": steep._replace(scores=steep.scores / 8), "short": judged(1.0)}
+    assert (
+        thresholds.Listener(thresholds.embedder(Encoder(shipped))).speech(
+            np.zeros(32_000, np.float32)
+        )
+        is None
     )
-    assert setting.calibration.slope > 0
-    assert setting.calibration.slope_growth == 0
+    assert (
+        thresholds.Listener(thresholds.embedder(Encoder(shipped))).speech(speech.utterances(1)[0])
+        is not None
+    )
