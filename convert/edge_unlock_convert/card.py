@@ -69,10 +69,11 @@ def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extr
     if calibration := manifest.calibration:
         least, greatest = calibration.magnitudes
         parts.append(
-            "The thresholds are those of one second of speech. Natural-log likelihood ratio of a "
-            f"score from that much: {calibration.slope:.2f} x score {calibration.offset:+.2f}; "
-            f"each ln(seconds) adds {calibration.seconds_weight:+.2f}, each ln(magnitude) over the "
-            f"middle of {least:.2f} to {greatest:.2f} {calibration.magnitude_weight:+.2f}."
+            "The thresholds are those of one second of speech and a middle magnitude. Natural-log "
+            f"likelihood ratio of a score from that: {calibration.slope:.2f} x score "
+            f"{calibration.offset:+.2f}; each ln(seconds) adds {calibration.seconds_weight:+.2f}, "
+            f"each ln(magnitude) over the middle of {least:.2f} to {greatest:.2f} "
+            f"{calibration.magnitude_weight:+.2f}."
         )
     parts += ["## Error rates", FIGURES_BEGIN, "Not measured yet.", FIGURES_END]
     parts += ["## Training data and licences", _training(manifest.training)]
