@@ -31,6 +31,8 @@ CUTS_S = (2.0, 1.0)
 """Utterances of more speech are compared once more, cut to these durations."""
 MAGNITUDE_QUANTILES = (0.05, 0.95)
 """Of the trials: magnitudes beyond are counted as the nearest of these."""
+LEAST_SPAN = 1.01
+"""An encoder whose magnitudes differ less gives vectors of one length: they tell nothing."""
 LEAST_TARGETS = 50
 """Trials of a corpus and duration with fewer targets are left out of the fit."""
 
@@ -183,6 +185,8 @@ def rates(judged: Judged, manifest: Manifest, operating_point: str | None = None
 def _calibration(target: Judged, nontarget: Judged) -> Calibration:
     every = np.concatenate([np.asarray(side.quality.magnitude) for side in (target, nontarget)])
     least, greatest = np.quantile(every, MAGNITUDE_QUANTILES).tolist()
+    if greatest < LEAST_SPAN * least:
+        least = greatest
     features = [
         np.column_stack((side.scores, side.quality.measures((least, greatest))))
         for side in (target, nontarget)

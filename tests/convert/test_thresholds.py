@@ -67,6 +67,13 @@ def test_thresholds_hold_their_rate_over_all_qualities_and_suit_each(shipped) ->
     assert needed[0] < needed[1]
 
 
+def test_rounding_of_unit_vectors_is_no_magnitude() -> None:
+    one = judged(2.0)
+    magnitudes = np.random.default_rng(0).choice(np.float32([1 - 1e-7, 1, 1 + 1e-7]), 200_000)
+    rounded = one._replace(quality=Quality(one.quality.seconds, magnitudes))
+    assert thresholds.fit({"": rounded}).calibration.magnitude_weight == 0
+
+
 def test_the_device_accepts_what_the_rates_count(shipped) -> None:
     one = judged(2.0, 1000)
     manifest, scorer = set_on(shipped, thresholds.fit({"": judged(2.0), " ": judged(1.0)}))
