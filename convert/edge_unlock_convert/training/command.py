@@ -47,7 +47,11 @@ def voices_command(recipe: Path, speech: Path, voices: Path, teacher: str) -> No
 @click.option("--noise", type=EXISTING, help="Manifest whose split noise is added to the speech.")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Checkpoint.")
 @click.option(
-    "--start", type=EXISTING, help="A finished checkpoint, whose weights this one starts from."
+    "--start",
+    "starts",
+    type=EXISTING,
+    multiple=True,
+    help="A finished checkpoint, whose weights this one starts from; of several, their mean.",
 )
 @click.option("--until", type=int, help="Stop at this step; the same command resumes later.")
 @click.option(
@@ -61,7 +65,7 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
     voices: Path,
     noise: Path | None,
     output: Path,
-    start: Path | None,
+    starts: tuple[Path, ...],
     until: int | None,
     threads: int,
 ) -> None:
@@ -75,8 +79,8 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
     )
     if (output / RESUME_NAME).exists():
         training.resume(output)
-    elif start is not None:
-        training.start_from(start)
+    elif starts:
+        training.start_from(*starts)
     last = min(until or settings.optimization.steps, settings.optimization.steps)
     with tqdm(total=last, initial=training.step, unit="step") as bar:
 
@@ -84,7 +88,7 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
             bar.update(progress.step - bar.n)
             bar.set_postfix(distill=f"{progress.distill:.3f}", contrast=f"{progress.contrast:.2f}")
 
-        while training.step < last:
+        while training.step < last or not (output / RESUME_NAME).exists():
             step = training.step + SAVE_EVERY - training.step % SAVE_EVERY
             training.run(min(last, step), report=report)
             training.save(output)

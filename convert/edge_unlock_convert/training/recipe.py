@@ -5,7 +5,7 @@ recipe says the same on every machine.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -114,11 +114,12 @@ class Objective(_Section, frozen=True):
 class Optimization(_Section, frozen=True):
     """AdamW with linear warm-up and cosine decay; the final weights are a moving average.
 
+    No ``steps`` leave the weights that it starts from as they are: the mean of several trainings.
     ``precision`` is that of the products of the LSTM: with bfloat16 a processor that has it
     (AVX-512 BF16, AMX) takes half the time. Weights and sums are float32 with both.
     """
 
-    steps: Positive = 10_000
+    steps: Annotated[int, msgspec.Meta(ge=0)] = 10_000
     learning_rate: PositiveFloat = 2e-3
     warmup_steps: int = 200
     weight_decay: float = 0.02
@@ -149,12 +150,40 @@ class Recipe(_Section, frozen=True):
 
     @classmethod
     def load(cls, path: Path) -> "Recipe":
-        """Read a TOML file. Raises ``ConfigError`` when it cannot be read or is not a recipe."""
+        """Read a TOML file, and the one beside it that it ``extends``: it says what differs.
+
+        Raises ``ConfigError`` when it cannot be read or is not a recipe.
+        """
         try:
-            return msgspec.toml.decode(path.read_bytes(), type=cls)
+            return msgspec.convert(_keys(path), cls)
         except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}", "Name a recipe.") from error
+            raise ConfigError(
+                f"cannot read {error.filename}: {error.strerror}", "Name a recipe."
+            ) from error
         except msgspec.MsgspecError as error:
             raise ConfigError(
                 f"{path} is not a recipe: {error}", "See convert/TRAINING.md for its keys."
             ) from error
+
+
+def _keys(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """What a recipe says, over what the one that it extends says."""
+    keys = msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
+    name = keys.pop("extends", None)
+    if name is None:
+        return keys
+    base = path.parent / str(name)
+    if base in extending:
+        raise msgspec.ValidationError(f"{base.name} extends itself")
+    return _over(_keys(base, (*extending, path)), keys)
+
+
+def _over(base: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``keys``, table by table."""
+    changed = {
+        name: _over(base[name], value)
+        if isinstance(value, dict) and isinstance(base.get(name), dict)
+        else value
+        for name, value in keys.items()
+    }
+    return base | changed

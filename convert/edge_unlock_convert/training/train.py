@@ -179,14 +179,26 @@ class Training:
         self.normalization = msgspec.convert(state["normalization"], Normalization)
         self.front_end.normalization = self.normalization
 
-    def start_from(self, directory: Path) -> None:
-        """Take the weights and the normalization that a training shipped, but not its prior."""
-        state = torch.load(directory / "student.pt", weights_only=True)
+    def start_from(self, *directories: Path) -> None:
+        """Take the weights and the normalization that a training shipped, but not its prior.
+
+        Of several trainings that began alike it takes the mean of the weights (Wortsman et al.,
+        "Model soups", 2022). Raises ``ConfigError`` when their inputs are not the same.
+        """
+        front_ends = [
+            msgspec.json.decode((one / "front_end.json").read_bytes()) for one in directories
+        ]
+        if any(other != front_ends[0] for other in front_ends):
+            raise ConfigError(
+                "the checkpoints to start from have different front ends",
+                "Name checkpoints of which one went on from the other.",
+            )
+        states = [torch.load(one / "student.pt", weights_only=True) for one in directories]
+        state = {name: torch.stack([one[name] for one in states]).mean(dim=0) for name in states[0]}
         self.student.load_state_dict(state)
         self._average = state
-        front_end = msgspec.json.decode((directory / "front_end.json").read_bytes())
         self.normalization = msgspec.structs.replace(
-            msgspec.convert(front_end["normalization"], Normalization),
+            msgspec.convert(front_ends[0]["normalization"], Normalization),
             prior_frames=self.recipe.prior_frames,
         )
         self.front_end.normalization = self.normalization
@@ -194,7 +206,7 @@ class Training:
     def _rate(self, step: int) -> float:
         settings = self.recipe.optimization
         warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-        return warm * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / settings.steps))))
+        return warm * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / max(1, settings.steps)))))
 
     def _prepare(self, step: int) -> "_Prepared":
         """The input of a step: runs in a thread beside the network, and uses no shared state."""

@@ -111,6 +111,30 @@ def test_checkpoint_is_what_the_converter_reads(
     assert follower.normalization.prior_frames == 150
 
 
+def test_a_training_of_no_steps_is_the_mean_of_what_it_starts_from(
+    recipe: Recipe, voices: list[VoiceSet], tmp_path: Path
+) -> None:
+    states = []
+    for seed in (1, 2):
+        one = Training(msgspec.structs.replace(recipe, seed=seed), voices)
+        if states:
+            one.start_from(tmp_path / "0")
+        one.run(2)
+        one.save(tmp_path / str(len(states)))
+        states.append(one.averaged_state())
+    idle = msgspec.structs.replace(recipe.optimization, steps=0)
+    mean = Training(msgspec.structs.replace(recipe, optimization=idle), voices)
+    mean.start_from(tmp_path / "0", tmp_path / "1")
+    mean.run()
+    for name, value in mean.averaged_state().items():
+        torch.testing.assert_close(value, (states[0][name] + states[1][name]) / 2)
+    stranger = Training(msgspec.structs.replace(recipe, seed=3), voices)
+    stranger.normalization = msgspec.structs.replace(stranger.normalization, prior_frames=9.0)
+    stranger.save(tmp_path / "2")
+    with pytest.raises(ConfigError, match="different front ends"):
+        mean.start_from(tmp_path / "0", tmp_path / "2")
+
+
 def test_the_checkpoint_is_spread_and_the_training_is_not(
     recipe: Recipe, voices: list[VoiceSet]
 ) -> None:

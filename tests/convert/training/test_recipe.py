@@ -1,0 +1,77 @@
+"""Recipes: what they extend, what is refused, and those that ship."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge_unlock.errors import ConfigError
+from edge_unlock_convert.training.recipe import Recipe
+
+BASE = """
+name = "base"
+seed = 7
+
+[held_out]
+speakers = ["a/1"]
+count = { a = 25, b = 20 }
+
+[network]
+hidden = 24
+layers = 2
+"""
+OVER = """
+extends = "base.toml"
+name = "over"
+held_out.count.a = 10
+
+[network]
+hidden = 32
+"""
+SHIPPED = sorted((Path(__file__).parents[3] / "convert" / "recipes").rglob("*.toml"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "base.toml").write_text(BASE)
+    (tmp_path / "over.toml").write_text(OVER)
+    return tmp_path
+
+
+def test_a_recipe_says_what_differs_from_the_one_that_it_extends(folder: Path) -> None:
+    base, over = (Recipe.load(folder / name) for name in ("base.toml", "over.toml"))
+    assert (over.name, over.seed) == ("over", 7)
+    assert (over.network.hidden, over.network.layers) == (32, 2)
+    assert over.held_out.speakers == ("a/1",)
+    assert over.held_out.count == {"a": 10, "b": 20}
+    assert base.held_out.count["a"] == 25
+    # what a checkpoint keeps of it stands alone
+    alone = folder / "elsewhere" / "recipe.toml"
+    alone.parent.mkdir()
+    alone.write_bytes(msgspec.toml.encode(over))
+    assert Recipe.load(alone) == over
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('name = "x"\nextends = "none.toml"', r"cannot read .*none\.toml"),
+        ('name = "x"\nextends = "this.toml"', r"this\.toml extends itself"),
+        ('name = "x"\nextends = "round.toml"', r"this\.toml extends itself"),
+        ('name = "x"\nextends = "base.toml"\n[network]\nhiden = 3', "hiden"),
+        ('name = "x"\nextends = "base.toml"\nnetwork = 3', r"network"),
+        ('name = "x"\n[optimization]\nsteps = -1', "steps"),
+        ('name = "x" "y"', "not a recipe"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(folder: Path, text: str, said: str) -> None:
+    (folder / "round.toml").write_text('name = "round"\nextends = "this.toml"')
+    path = folder / "this.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        Recipe.load(path)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_the_recipes_of_the_shipped_model_can_be_read(path: Path) -> None:
+    assert Recipe.load(path).network.hidden == 256
