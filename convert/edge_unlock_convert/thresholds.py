@@ -158,9 +158,7 @@ def fit(judged: dict[str, Judged], seed: int = 0) -> Setting:
     target_llr, nontarget_llr = (
         calibration.llr(side.scores, side.quality) for side in (target, nontarget)
     )
-    points = operating_points(
-        *((llr - calibration.offset) / calibration.slope for llr in (target_llr, nontarget_llr))
-    )
+    points = operating_points(calibration.score(target_llr), calibration.score(nontarget_llr))
     return Setting(calibration, points, cllr(target_llr, nontarget_llr))
 
 
