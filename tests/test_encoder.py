@@ -48,7 +48,7 @@ def test_a_magnitude_is_long_where_all_steps_hear_one_voice(encoder, people):
     for samples in (alice, bob, np.concatenate((alice, bob))):
         encoder.embed(samples, 16000)
         magnitudes.append(encoder.magnitude)
-    assert magnitudes[2] < min(magnitudes[:2])
+    assert magnitudes[2] < 0.9 * np.mean(magnitudes[:2])
 
 
 def test_reset_keeps_nothing_of_the_utterance_before(encoder):

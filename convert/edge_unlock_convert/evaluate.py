@@ -176,17 +176,23 @@ class Evaluation:
     def _cached(
         self, identity: str, samples: Sequence[Float32], each: Callable[[Float32], Float32]
     ) -> Float32:
-        """What ``each`` makes of every recording, (n, ...), from the disk if it was made before."""
-        digest = hashlib.sha256(identity.encode())
-        for one in samples:
-            digest.update(one.tobytes())
+        """What ``each`` makes of every recording, (n, ...), from the disk if it was made before.
+
+        A recording is heard once, however many groups it belongs to.
+        """
+        return np.stack([self._cached_one(identity, one, each) for one in samples])
+
+    def _cached_one(
+        self, identity: str, samples: Float32, each: Callable[[Float32], Float32]
+    ) -> Float32:
+        digest = hashlib.sha256(identity.encode() + samples.tobytes())
         path = self._cache / f"{digest.hexdigest()}.npy"
         if path.exists():
             cached: Float32 = np.load(path, allow_pickle=False)
             return cached
-        rows = np.stack([each(one) for one in samples])
-        np.save(path, rows)
-        return rows
+        made = each(samples)
+        np.save(path, made)
+        return made
 
 
 def table(evaluation: Evaluation, found: Sequence[Group], noise: Float32) -> list[Row]:
