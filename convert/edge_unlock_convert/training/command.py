@@ -6,6 +6,7 @@ import click
 import torch
 from tqdm import tqdm
 
+from edge_unlock.errors import ConfigError
 from edge_unlock_convert.groups import split_noise
 from edge_unlock_convert.training import pseudo
 from edge_unlock_convert.training.recipe import Recipe
@@ -72,6 +73,10 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
     """Carry out a recipe. A training that was broken off goes on where it was last saved."""
     torch.set_num_threads(threads)
     settings = Recipe.load(recipe)
+    if not (settings.optimization.steps or starts):
+        raise ConfigError(
+            f"{recipe} has no steps and nothing to start from", "Name checkpoints with --start."
+        )
     training = Training(
         settings,
         [VoiceSet.load(voices, f"v{variant}") for variant in range(settings.variants)],
@@ -88,6 +93,7 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
             bar.update(progress.step - bar.n)
             bar.set_postfix(distill=f"{progress.distill:.3f}", contrast=f"{progress.contrast:.2f}")
 
+        # a recipe of no steps is saved once, too
         while training.step < last or not (output / RESUME_NAME).exists():
             step = training.step + SAVE_EVERY - training.step % SAVE_EVERY
             training.run(min(last, step), report=report)

@@ -172,10 +172,11 @@ def _keys(path: Path, extending: tuple[Path, ...] = ()) -> dict[str, Any]:
     name = keys.pop("extends", None)
     if name is None:
         return keys
-    base = path.parent / str(name)
+    base = (path.parent / str(name)).resolve()
+    extending = (*extending, path.resolve())
     if base in extending:
         raise msgspec.ValidationError(f"{base.name} extends itself")
-    return _over(_keys(base, (*extending, path)), keys)
+    return _over(_keys(base, extending), keys)
 
 
 def _over(base: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:

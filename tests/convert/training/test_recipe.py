@@ -57,6 +57,7 @@ def test_a_recipe_says_what_differs_from_the_one_that_it_extends(folder: Path) -
     [
         ('name = "x"\nextends = "none.toml"', r"cannot read .*none\.toml"),
         ('name = "x"\nextends = "this.toml"', r"this\.toml extends itself"),
+        ('name = "x"\nextends = "folder/../this.toml"', r"this\.toml extends itself"),
         ('name = "x"\nextends = "round.toml"', r"this\.toml extends itself"),
         ('name = "x"\nextends = "base.toml"\n[network]\nhiden = 3', "hiden"),
         ('name = "x"\nextends = "base.toml"\nnetwork = 3', r"network"),
@@ -65,6 +66,7 @@ def test_a_recipe_says_what_differs_from_the_one_that_it_extends(folder: Path) -
     ],
 )
 def test_what_is_no_recipe_is_refused(folder: Path, text: str, said: str) -> None:
+    (folder / "folder").mkdir()
     (folder / "round.toml").write_text('name = "round"\nextends = "this.toml"')
     path = folder / "this.toml"
     path.write_text(text)

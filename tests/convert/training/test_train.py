@@ -7,11 +7,13 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
 from edge_unlock.errors import ConfigError
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("tomli_w", reason="needs the extra 'train'")
+from edge_unlock_convert.cli import main  # noqa: E402
 from edge_unlock_convert.front_end import read_front_end  # noqa: E402
 from edge_unlock_convert.training import pseudo  # noqa: E402
 from edge_unlock_convert.training.recipe import Recipe  # noqa: E402
@@ -133,6 +135,16 @@ def test_a_training_of_no_steps_is_the_mean_of_what_it_starts_from(
     stranger.save(tmp_path / "2")
     with pytest.raises(ConfigError, match="different front ends"):
         mean.start_from(tmp_path / "0", tmp_path / "2")
+
+
+def test_no_steps_from_nowhere_are_refused(tmp_path: Path) -> None:
+    recipe = tmp_path / "idle.toml"
+    recipe.write_text('name = "idle"\noptimization.steps = 0\n')
+    arguments = ["train", str(recipe), "--voices", str(tmp_path), "--output", str(tmp_path / "to")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert "nothing to start from" in result.output
+    assert not (tmp_path / "to").exists()
 
 
 def test_the_checkpoint_is_spread_and_the_training_is_not(
