@@ -70,6 +70,11 @@ class Quality(NamedTuple):
     seconds: ArrayLike = 1.0
     magnitude: ArrayLike | None = None
 
+    def only(self, rows: NDArray[np.int_]) -> "Quality":
+        """Those of these numbers, of arrays."""
+        magnitude = None if self.magnitude is None else np.asarray(self.magnitude)[rows]
+        return Quality(np.asarray(self.seconds)[rows], magnitude)
+
     def measures(self, magnitudes: tuple[float, float]) -> NDArray[np.float64]:
         """Logarithms of the seconds and of the magnitude, over the middle of ``magnitudes``: (2,)
         or (n, 2).

@@ -41,6 +41,7 @@ Scoring = Literal[
 corpus is in the cohort; the score alone; without the comparison with the cohort's closest
 speakers; and without a cohort."""
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
+EVIDENCE = SCORINGS[:2]
 DISTURBED_UTTERANCES = 7
 """Of each speaker are disturbed and compared: to keep the evaluation to minutes."""
 
@@ -100,6 +101,7 @@ class Evaluation:
         self.systems = systems
         self._cache = cache
         self._draws = draws
+        self._listener = thresholds.Listener(systems[0].embed)
         cache.mkdir(parents=True, exist_ok=True)
         self._corpora = np.array([corpus for corpus, _ in cohort])
         voices = [samples for _, samples in cohort]
@@ -115,8 +117,7 @@ class Evaluation:
 
     def quality(self, system: System, samples: Sequence[Float32]) -> Quality:
         """The seconds of speech that the device finds in recordings, and the magnitudes."""
-        listener = thresholds.Listener(system.embed)
-        seconds = self._cached("seconds", samples, lambda one: _seconds(listener, one))
+        seconds = self._cached("seconds", samples, lambda one: _seconds(self._listener, one))
         return Quality(seconds, np.linalg.norm(self._raw(system, samples), axis=1))
 
     def row(
@@ -130,18 +131,16 @@ class Evaluation:
         scoring: Scoring = SCORINGS[0],
     ) -> Row:
         """Score a group; ``tests`` are the same utterances under the condition."""
-        clean = self.embeddings(system, group.samples)
-        heard = group.samples if tests is None else tests
         trials = score_trials(
-            clean,
+            self.embeddings(system, group.samples),
             group.speakers,
             enroll=enroll,
             similarity=self._similarity(system, group.corpus, scoring),
-            tests=self.embeddings(system, heard),
+            tests=None if tests is None else self.embeddings(system, tests),
         )
-        if scoring.startswith("likelihood ratio"):
-            seconds, magnitudes = map(np.asarray, self.quality(system, heard))
-            quality = Quality(seconds[trials.utterances], magnitudes[trials.utterances])
+        if scoring in EVIDENCE:
+            heard = group.samples if tests is None else tests
+            quality = self.quality(system, heard).only(trials.utterances)
             evidence = self._calibrations[system.name].llr(trials.scores, quality)
             trials = trials._replace(scores=evidence)
         conditions = Condition(condition, enroll, scoring)
@@ -236,9 +235,7 @@ def decisions(
     held = ship.Parts.read(source, recipe).held_out
     utterances = [*read_corpus(source, "eval"), *(u for u in held if u.corpus == "librispeech")]
     judged = thresholds.judge(
-        thresholds.Listener(thresholds.embedder(Encoder(package))),
-        utterances,
-        lambda corpus: package.similarity,
+        thresholds.Listener.of(package), utterances, lambda corpus: package.similarity
     )
     return {
         point.name: {

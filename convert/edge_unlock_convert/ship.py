@@ -14,7 +14,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_unlock.encoder import Encoder
 from edge_unlock.errors import ConfigError
 from edge_unlock.features import Float32
 from edge_unlock.model import (
@@ -143,7 +142,7 @@ def ship(
         operating_points=(OperatingPoint(name="none", false_accept_rate=0.5, threshold=1.0),),
         default_operating_point="none",
     )
-    listener = thresholds.Listener(thresholds.embedder(Encoder(ModelPackage(draft, model, None))))
+    listener = thresholds.Listener.of(ModelPackage(draft, model, None))
     others = one_piece_a_speaker(parts.trained, COHORT_SPEAKERS, rate_hz, recipe.seed + 1)
     with stage("embedding the cohort", len(others)) as progress:
         rows = []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_unlock.audio import SAMPLE_RATE_HZ
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
-from edge_unlock.model import Calibration, Manifest, OperatingPoint, Quality
+from edge_unlock.model import Calibration, Manifest, ModelPackage, OperatingPoint, Quality
 from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
 from edge_unlock.segment import Segmenter
 from edge_unlock.similarity import Similarity, unit
@@ -54,8 +54,7 @@ class Judged(NamedTuple):
 
     def only(self, rows: NDArray[np.int_]) -> "Judged":
         """The trials of these numbers."""
-        seconds, magnitudes = (np.asarray(measure)[rows] for measure in self.quality)
-        return Judged(self.scores[rows], Quality(seconds, magnitudes), self.is_target[rows])
+        return Judged(self.scores[rows], self.quality.only(rows), self.is_target[rows])
 
 
 class Setting(NamedTuple):
@@ -91,6 +90,11 @@ class Listener:
     def __init__(self, embed: Embed) -> None:
         self._embed = embed
         self._segmenter = Segmenter()
+
+    @classmethod
+    def of(cls, package: ModelPackage) -> "Listener":
+        """One that embeds as the device does with a package."""
+        return cls(embedder(Encoder(package)))
 
     def embedding(self, samples: Float32) -> Float32:
         """Samples (n,) at the device's rate, all of it speech, to float32 (D,)."""
@@ -138,11 +142,10 @@ def judge(
                 )
             except ValueError:
                 continue
-            kept = used[trials.utterances]
-            rows = trials.utterances[kept]
-            quality = Quality(seconds[rows], np.linalg.norm(tests, axis=1)[rows])
+            quality = Quality(seconds, np.linalg.norm(tests, axis=1)).only(trials.utterances)
+            every = Judged(trials.scores, quality, trials.is_target)
             name = corpus if cut_s is None else f"{corpus}, {cut_s:g} s"
-            one = Judged(trials.scores[kept], quality, trials.is_target[kept])
+            one = every.only(np.flatnonzero(used[trials.utterances]))
             if all(len(side) for side in one.split()):
                 judged[name] = one
     return judged

@@ -4,7 +4,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_unlock.encoder import Encoder
 from edge_unlock.model import Calibration, ModelPackage, Quality
 from edge_unlock.scoring import Scorer
 from edge_unlock.similarity import Similarity
@@ -98,7 +97,7 @@ def test_people_are_heard_as_the_device_hears_them(shipped, people, tmp_path) ->
         for name, paths in people.items()
         for path in paths
     ]
-    listener = thresholds.Listener(thresholds.embedder(Encoder(shipped)))
+    listener = thresholds.Listener.of(shipped)
     found = thresholds.judge(listener, utterances, lambda corpus: shipped.similarity)
     assert {"people", "people, 2 s", "people, 1 s"} == set(found)
     whole, cut = found["people"], found["people, 1 s"]
@@ -120,9 +119,7 @@ def test_durations_that_nobody_spoke_for_are_left_out(
         Utterance(path, "train", "people", name) for name in people for path in people[name]
     ]
     found = thresholds.judge(
-        thresholds.Listener(thresholds.embedder(Encoder(shipped))),
-        utterances,
-        lambda corpus: Similarity(None),
+        thresholds.Listener.of(shipped), utterances, lambda corpus: Similarity(None)
     )
     assert set(found) == {"people"}
 
@@ -138,13 +135,6 @@ def test_a_calibration_without_qualities_is_unmoved(shipped) -> None:
 
 
 def test_silence_is_refused(shipped) -> None:
-    assert (
-        thresholds.Listener(thresholds.embedder(Encoder(shipped))).speech(
-            np.zeros(32_000, np.float32)
-        )
-        is None
-    )
-    assert (
-        thresholds.Listener(thresholds.embedder(Encoder(shipped))).speech(speech.utterances(1)[0])
-        is not None
-    )
+    listener = thresholds.Listener.of(shipped)
+    assert listener.speech(np.zeros(32_000, np.float32)) is None
+    assert listener.speech(speech.utterances(1)[0]) is not None
