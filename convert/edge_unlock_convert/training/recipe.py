@@ -98,7 +98,8 @@ class Objective(_Section, frozen=True):
     embeddings are closer than ``same_voice`` may be one person and are not told apart.
 
     When all is learned, ``spread`` lengthens the directions in which the teacher's embeddings
-    vary little: each principal one is divided by its variance to that power (0: as they are).
+    vary little, and ``within`` shortens those in which the student's differ within a voice: each
+    principal one is divided by its variance to that power (``shaping``; 0: as they are).
     """
 
     speaker_blend: Share = 0.5
@@ -109,6 +110,7 @@ class Objective(_Section, frozen=True):
     same_voice: float = 0.6
     negatives: Annotated[int, msgspec.Meta(ge=0)] = 0
     spread: Share = 0.0
+    within: Share = 0.0
 
 
 class Optimization(_Section, frozen=True):

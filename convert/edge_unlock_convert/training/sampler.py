@@ -12,9 +12,6 @@ from edge_unlock.errors import ConfigError
 from edge_unlock_convert.training.recipe import HeldOut, Recipe
 from edge_unlock_convert.training.voices import VoiceSet
 
-LEAST_VARIANCE = 1e-4
-"""Of the widest direction: narrower ones are rounding."""
-
 
 class Batch(NamedTuple):
     """Speech (B, N), its true ``lengths`` (B,), teacher targets (B, D) and voices (B,)."""
@@ -40,8 +37,9 @@ class Sampler:
     """Batches of crops, with centred teacher embeddings as targets.
 
     A *voice* is one speaker changed in one way: a pseudo-speaker is another voice than the
-    person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices. Targets
-    are teacher embeddings less the mean of all of them.
+    person it was made of. ``targets`` (n, D) are the teacher's embeddings of all pieces less the
+    mean of them, of norm 1; ``prototypes`` (voices, D) are the means of those of a voice.
+    ``speakers`` are who is trained on.
     """
 
     def __init__(self, recipe: Recipe, voices: list[VoiceSet]) -> None:
@@ -52,6 +50,7 @@ class Sampler:
         # voices of each corpus, originals and variants apart; pieces of each voice
         self._corpora: dict[str, tuple[list[int], list[int]]] = {}
         self._pieces: list[tuple[VoiceSet, NDArray[np.int64]]] = []
+        self.speakers: set[str] = set()
         shares, rows = recipe.sampling.corpora, []
         for variant, voice_set in enumerate(voices):
             for members in _voices(voice_set):
@@ -61,6 +60,7 @@ class Sampler:
                     continue
                 self._corpora.setdefault(corpus, ([], []))[variant > 0].append(len(self._pieces))
                 self._pieces.append((voice_set, members))
+                self.speakers.add(speaker)
                 rows.append(voice_set.embeddings[members])
         if not rows:
             raise ConfigError("no speaker is left to train on", "Hold out fewer speakers.")
@@ -70,19 +70,10 @@ class Sampler:
         self._ends = np.cumsum([len(part) for part in rows])
         means = [part.mean(0) for part in torch.split(centered, [len(part) for part in rows])]
         self.prototypes = torch.nn.functional.normalize(torch.stack(means), dim=1)
-        self._targets = centered
+        self.targets = centered
         self._names = sorted(self._corpora)
         weight = [shares.get(name, len(self._corpora[name][0])) for name in self._names]
         self._weight = np.array(weight) / sum(weight)
-
-    def spread(self, power: float) -> Tensor:
-        """The map (D, D) that divides the principal directions of the targets by their variance to
-        the ``power``; it leaves the widest one as it is.
-        """
-        variance, directions = torch.linalg.eigh(torch.cov(self._targets.T.double()))
-        share = (variance / variance[-1]).clamp(min=LEAST_VARIANCE)
-        spread: Tensor = (directions * share**-power) @ directions.T
-        return spread.float()
 
     def batch(self, generator: np.random.Generator, pieces: int | None = None) -> Batch:
         """Draw a batch (of that many ``pieces``); crops shorter than it end in zeros."""
@@ -108,7 +99,7 @@ class Sampler:
         return Batch(
             torch.from_numpy(samples),
             torch.from_numpy(lengths),
-            self._targets[torch.from_numpy(rows)],
+            self.targets[torch.from_numpy(rows)],
             torch.from_numpy(voices),
         )
 

@@ -20,9 +20,11 @@ from torch import Tensor
 from edge_unlock.errors import ConfigError
 from edge_unlock.features import Normalization
 from edge_unlock.model import EncoderSpec
+from edge_unlock_convert.training import shaping
 from edge_unlock_convert.training.augment import Augmenter
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.objective import Objectives
+from edge_unlock_convert.training.pieces import Pieces
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.sampler import Batch, Sampler
 from edge_unlock_convert.training.student import Student
@@ -31,6 +33,9 @@ from edge_unlock_convert.training.voices import VoiceSet
 
 RESUME_NAME = "resume.pt"
 STATISTICS_BATCHES = 40
+TRAINED_PIECES, TRAINED_S = (8, 4), 3.0
+"""Voices are shaped by recordings of trained speakers: at most and at least so many pieces of
+each, of so many seconds."""
 
 
 class Progress(NamedTuple):
@@ -68,8 +73,6 @@ class Training:
             recipe.augmentation, noise, recipe.features.sample_rate_hz, recipe.seed
         )
         self._objectives = Objectives(recipe.objective, self.sampler)
-        power = recipe.objective.spread
-        self._spread = self.sampler.spread(power) if power else None
         self.front_end = FrontEnd(recipe.features, recipe.network.frames_stacked)
         self.normalization = self._statistics()
         self.front_end.normalization = self.normalization
@@ -78,7 +81,8 @@ class Training:
         inputs = network.frames_stacked * recipe.features.coefficients
         self.student = Student(inputs, network, size)
         self.student.low_precision = recipe.optimization.precision == "bfloat16"
-        self._validation = Validation(recipe, voices[0], self.sampler.held_out)
+        self._validation = Validation(voices[0], self.sampler.held_out)
+        self._trained = Pieces(voices[0], self.sampler.speakers, *TRAINED_PIECES)
         self._average = {name: value.clone() for name, value in self.student.state_dict().items()}
         matrices = [p for p in self.student.parameters() if p.ndim > 1]
         vectors = [p for p in self.student.parameters() if p.ndim == 1]
@@ -119,11 +123,14 @@ class Training:
         return self._validation.error_rates(self.averaged_state(), self.student, self.front_end)
 
     def averaged_state(self) -> dict[str, Tensor]:
-        """The moving average of the weights, its embedding spread: what is shipped."""
+        """The moving average of the weights, its embedding shaped: what is shipped."""
         state = {name: value.clone() for name, value in self._average.items()}
-        if self._spread is not None:
-            for name in ("embedding.weight", "embedding.bias"):
-                state[name] = self._spread @ state[name]
+        objective = self.recipe.objective
+        if objective.spread:
+            _shape(state, shaping.spread(self.sampler.targets, objective.spread))
+        if objective.within and len(self._trained):
+            heard = self._trained.embed(state, self.student, self.front_end, TRAINED_S)
+            _shape(state, shaping.within(heard, self._trained.speakers, objective.within))
         return state
 
     def sha256(self) -> str:
@@ -264,3 +271,9 @@ def _replace(path: Path, state: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)
+
+
+def _shape(state: dict[str, Tensor], shape: Tensor) -> None:
+    """Map the embeddings that the weights give."""
+    for name in ("embedding.weight", "embedding.bias"):
+        state[name] = shape @ state[name]

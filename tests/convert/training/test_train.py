@@ -15,7 +15,8 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("tomli_w", reason="needs the extra 'train'")
 from edge_unlock_convert.cli import main  # noqa: E402
 from edge_unlock_convert.front_end import read_front_end  # noqa: E402
-from edge_unlock_convert.training import pseudo  # noqa: E402
+from edge_unlock_convert.training import pseudo, shaping, train  # noqa: E402
+from edge_unlock_convert.training.pieces import Pieces  # noqa: E402
 from edge_unlock_convert.training.recipe import Recipe  # noqa: E402
 from edge_unlock_convert.training.sampler import Sampler, held_out_speakers  # noqa: E402
 from edge_unlock_convert.training.train import Training  # noqa: E402
@@ -147,20 +148,42 @@ def test_no_steps_from_nowhere_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "to").exists()
 
 
-def test_the_checkpoint_is_spread_and_the_training_is_not(
-    recipe: Recipe, voices: list[VoiceSet]
+def test_the_checkpoint_is_shaped_and_the_training_is_not(
+    recipe: Recipe, voices: list[VoiceSet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spread = msgspec.structs.replace(recipe.objective, spread=0.2)
-    wide = Training(msgspec.structs.replace(recipe, objective=spread), voices)
+    monkeypatch.setattr(train, "TRAINED_PIECES", (8, 2))
+    # two people of two pieces each, and one of one
+    names = {"speech/p1": "speech/p0", "speech/p3": "speech/p2"}
+    voices = [
+        VoiceSet(
+            one.audio,
+            one.offsets,
+            np.array([names.get(name, name) for name in one.speakers.tolist()]),
+            one.embeddings,
+            one.transforms,
+        )
+        for one in voices
+    ]
+    objective = msgspec.structs.replace(recipe.objective, spread=0.2, within=0.3)
+    shaped = Training(msgspec.structs.replace(recipe, objective=objective), voices)
     plain = Training(recipe, voices)
-    wide.run(2)
+    shaped.run(2)
     plain.run(2)
-    expected, given = plain.averaged_state(), wide.averaged_state()
-    stretch = plain.sampler.spread(0.2)
-    torch.testing.assert_close(given["embedding.bias"], stretch @ expected["embedding.bias"])
-    torch.testing.assert_close(given["embedding.weight"], stretch @ expected["embedding.weight"])
+    expected, given = plain.averaged_state(), shaped.averaged_state()
+    stretch = shaping.spread(plain.sampler.targets, 0.2)
+    spread = expected | {
+        name: stretch @ expected[name] for name in ("embedding.weight", "embedding.bias")
+    }
+    # the recorded pieces of those who are trained on, as the spread student hears them
+    pieces = Pieces(voices[0], {"speech/p0", "speech/p2", "speech/p4"}, 8)
+    assert len(pieces) == 5
+    heard = pieces.embed(spread, plain.student, plain.front_end, 3.0)
+    shape = shaping.within(heard, pieces.speakers, 0.3)
+    assert not torch.allclose(shape, torch.eye(len(shape)), atol=1e-3)
+    for name in ("embedding.weight", "embedding.bias"):
+        torch.testing.assert_close(given[name], shape @ spread[name])
     assert torch.equal(given["attention.weight"], expected["attention.weight"])
-    assert wide.sha256() != plain.sha256()
+    assert shaped.sha256() != plain.sha256()
 
 
 def test_resuming_with_another_recipe_is_refused(

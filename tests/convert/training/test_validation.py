@@ -7,7 +7,7 @@ from edge_unlock.features import FeatureSpec, Normalization
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from edge_unlock_convert.training.front_end import FrontEnd  # noqa: E402
-from edge_unlock_convert.training.recipe import Network, Recipe  # noqa: E402
+from edge_unlock_convert.training.recipe import Network  # noqa: E402
 from edge_unlock_convert.training.student import Student  # noqa: E402
 from edge_unlock_convert.training.validation import Validation  # noqa: E402
 from edge_unlock_convert.training.voices import VoiceSet  # noqa: E402
@@ -41,7 +41,7 @@ def student() -> Student:
 
 
 def rates(student: Student, voices: VoiceSet, held_out: set[str]) -> dict[str, float]:
-    validation = Validation(Recipe(name="any"), voices, held_out)
+    validation = Validation(voices, held_out)
     front_end = FrontEnd(FeatureSpec(), 4, NORMALIZATION)
     return validation.error_rates(student.state_dict(), student, front_end)
 

@@ -1,0 +1,53 @@
+"""What shapes do to the directions of a space."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+from edge_unlock_convert.training import shaping  # noqa: E402
+
+SIZE = 8
+
+
+def directions(generator: np.random.Generator) -> np.ndarray:
+    return np.linalg.qr(generator.normal(size=(SIZE, SIZE)))[0]
+
+
+@pytest.mark.parametrize("power", [0.2, 0.5])
+def test_spread_lowers_the_differences_of_variance_by_its_power(power: float) -> None:
+    generator = np.random.default_rng(5)
+    heard = (generator.normal(size=(5000, SIZE)) * 1.6 ** -np.arange(SIZE)) @ directions(generator)
+    targets = torch.from_numpy(heard)
+    before = torch.linalg.eigvalsh(torch.cov(targets.T))
+    after = torch.linalg.eigvalsh(
+        torch.cov((targets @ shaping.spread(targets, power).double().T).T)
+    )
+    narrowing = (after[-1] / after[0]).log() / (before[-1] / before[0]).log()
+    assert narrowing == pytest.approx(1 - 2 * power, abs=0.01)
+
+
+def test_no_power_is_the_identity() -> None:
+    heard = np.random.default_rng(0).normal(size=(100, SIZE)).astype(np.float32)
+    voices = np.repeat(["a", "b"], 50)
+    for shape in (shaping.spread(torch.from_numpy(heard), 0.0), shaping.within(heard, voices, 0.0)):
+        assert torch.allclose(shape, torch.eye(SIZE), atol=1e-5)
+
+
+def test_what_differs_within_voices_counts_less_whatever_differs_among_them() -> None:
+    generator = np.random.default_rng(1)
+    mixed = directions(generator)
+    among = generator.normal(size=(40, SIZE)) * np.linspace(3, 1, SIZE)
+    scatter = generator.normal(size=(40, 10, SIZE)) * np.linspace(0.1, 1, SIZE)
+    heard = ((among[:, None] + scatter) @ mixed).reshape(-1, SIZE).astype(np.float32)
+    voices = np.repeat([f"speech/p{number}" for number in range(40)], 10)
+    shape = shaping.within(heard, voices, 0.5).double().numpy()
+    lengths = np.linalg.norm(mixed @ shape, axis=1)
+    # half of the variance counts as even
+    variance = np.linspace(0.1, 1, SIZE) ** 2
+    expected = (0.5 * variance + 0.5 * variance.mean()) ** -0.5
+    np.testing.assert_allclose(lengths / lengths[-1], expected / expected[-1], rtol=0.1)
+
+
+def test_voices_of_one_piece_shape_nothing() -> None:
+    heard = np.random.default_rng(0).normal(size=(3, SIZE)).astype(np.float32)
+    assert torch.equal(shaping.within(heard, np.array(["a", "b", "c"]), 0.5), torch.eye(SIZE))
