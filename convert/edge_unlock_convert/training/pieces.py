@@ -18,7 +18,7 @@ BATCH = 64
 class Pieces:
     """The first ``most`` pieces of each of the ``chosen`` speakers who have ``least``.
 
-    ``speakers`` (n,) says who speaks in them.
+    ``speakers`` (n,) says who speaks in them, ``targets`` (n, D) what the teacher heard.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Pieces:
         kept = sorted(row for own in rows.values() if len(own) >= least for row in own)
         self._recorded, self._rows = recorded, kept
         self.speakers: NDArray[np.str_] = recorded.speakers[kept]
+        self.targets: NDArray[np.float32] = recorded.embeddings[kept]
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -96,10 +96,6 @@ class Objective(_Section, frozen=True):
     recognizing the voice among the mean teacher embeddings of ``negatives`` random others (0:
     of all), at ``temperature`` and with an additive cosine ``margin``. Voices whose teacher
     embeddings are closer than ``same_voice`` may be one person and are not told apart.
-
-    When all is learned, ``spread`` lengthens the directions in which the teacher's embeddings
-    vary little, and ``within`` shortens those in which the student's differ within a voice: each
-    principal one is divided by its variance to that power (``shaping``; 0: as they are).
     """
 
     speaker_blend: Share = 0.5
@@ -109,6 +105,20 @@ class Objective(_Section, frozen=True):
     margin: float = 0.1
     same_voice: float = 0.6
     negatives: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Shape(_Section, frozen=True):
+    """What is changed when all is learned (``shaping``): unknown voices are heard better so.
+
+    ``recurrence`` multiplies the recurrent weights of the last layer: the less it remembers, the
+    less it hears of what was said before. ``attention`` multiplies the logits of the attention:
+    on voices that it does not know it is too sure. ``spread`` lengthens the directions in which
+    the teacher's embeddings vary little, and ``within`` shortens those in which the student's
+    differ within a voice: each principal one is divided by its variance to that power.
+    """
+
+    recurrence: Share = 1.0
+    attention: Share = 1.0
     spread: Share = 0.0
     within: Share = 0.0
 
@@ -148,6 +158,7 @@ class Recipe(_Section, frozen=True):
     augmentation: Augmentation = Augmentation()
     network: Network = Network()
     objective: Objective = Objective()
+    shape: Shape = Shape()
     optimization: Optimization = Optimization()
 
     @classmethod

@@ -37,9 +37,8 @@ class Sampler:
     """Batches of crops, with centred teacher embeddings as targets.
 
     A *voice* is one speaker changed in one way: a pseudo-speaker is another voice than the
-    person it was made of. ``targets`` (n, D) are the teacher's embeddings of all pieces less the
-    mean of them, of norm 1; ``prototypes`` (voices, D) are the means of those of a voice.
-    ``speakers`` are who is trained on.
+    person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices. Targets
+    are teacher embeddings less the mean of all of them. ``speakers`` are who is trained on.
     """
 
     def __init__(self, recipe: Recipe, voices: list[VoiceSet]) -> None:
@@ -70,7 +69,7 @@ class Sampler:
         self._ends = np.cumsum([len(part) for part in rows])
         means = [part.mean(0) for part in torch.split(centered, [len(part) for part in rows])]
         self.prototypes = torch.nn.functional.normalize(torch.stack(means), dim=1)
-        self.targets = centered
+        self._targets = centered
         self._names = sorted(self._corpora)
         weight = [shares.get(name, len(self._corpora[name][0])) for name in self._names]
         self._weight = np.array(weight) / sum(weight)
@@ -99,7 +98,7 @@ class Sampler:
         return Batch(
             torch.from_numpy(samples),
             torch.from_numpy(lengths),
-            self.targets[torch.from_numpy(rows)],
+            self._targets[torch.from_numpy(rows)],
             torch.from_numpy(voices),
         )
 

@@ -1,12 +1,16 @@
-"""Which directions of the embedding count how much, set when all is learned.
+"""What is changed in a student when all is learned: it costs the device nothing.
 
-Each shape is a map (D, D): a product with the embedding layer, which costs the device nothing.
+A student knows the voices that it was trained on too well. It leans on what it remembers of an
+utterance, on few of its steps and on directions that tell those voices apart; others are heard
+better with less of each.
 """
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from edge_unlock.similarity import unit
 
 LEAST_VARIANCE = 1e-4
 """Of the widest direction: narrower ones are rounding."""
@@ -15,12 +19,26 @@ EVEN = 0.5
 hundred voices show of the narrow ones is chance."""
 
 
-def spread(targets: Tensor, power: float) -> Tensor:
-    """Lengthens the directions in which the ``targets`` (n, D) vary little.
+def scale(state: dict[str, Tensor], prefix: str, factor: float) -> None:
+    """Multiply the weights whose names begin so."""
+    for name, value in state.items():
+        if name.startswith(prefix):
+            state[name] = factor * value
+
+
+def turn(state: dict[str, Tensor], shape: Tensor) -> None:
+    """Map the embeddings that the weights give by a shape (D, D)."""
+    for name in ("embedding.weight", "embedding.bias"):
+        state[name] = shape @ state[name]
+
+
+def spread(targets: NDArray[np.float32], power: float) -> Tensor:
+    """Lengthens the directions in which the teacher's embeddings (n, D) vary little.
 
     Each principal one is divided by its variance to the ``power``; the widest is left as it is.
     """
-    return _divided(torch.cov(targets.T.double()), power)
+    centered = unit(targets - targets.mean(axis=0)).astype(np.float64)
+    return _divided(torch.cov(torch.from_numpy(centered.T)), power)
 
 
 def within(embeddings: NDArray[np.float32], voices: NDArray[np.str_], power: float) -> Tensor:

@@ -34,8 +34,8 @@ from edge_unlock_convert.training.voices import VoiceSet
 RESUME_NAME = "resume.pt"
 STATISTICS_BATCHES = 40
 TRAINED_PIECES, TRAINED_S = (8, 4), 3.0
-"""Voices are shaped by recordings of trained speakers: at most and at least so many pieces of
-each, of so many seconds."""
+"""Embeddings are shaped by recordings of trained speakers: at most and at least so many pieces
+of each, of so many seconds."""
 
 
 class Progress(NamedTuple):
@@ -83,6 +83,12 @@ class Training:
         self.student.low_precision = recipe.optimization.precision == "bfloat16"
         self._validation = Validation(voices[0], self.sampler.held_out)
         self._trained = Pieces(voices[0], self.sampler.speakers, *TRAINED_PIECES)
+        if (recipe.shape.spread or recipe.shape.within) and not len(self._trained):
+            raise ConfigError(
+                "nobody who is trained on has pieces enough to shape the embedding by",
+                f"Give {TRAINED_PIECES[1]} pieces of some speakers, or shape without "
+                "spread and within.",
+            )
         self._average = {name: value.clone() for name, value in self.student.state_dict().items()}
         matrices = [p for p in self.student.parameters() if p.ndim > 1]
         vectors = [p for p in self.student.parameters() if p.ndim == 1]
@@ -123,14 +129,16 @@ class Training:
         return self._validation.error_rates(self.averaged_state(), self.student, self.front_end)
 
     def averaged_state(self) -> dict[str, Tensor]:
-        """The moving average of the weights, its embedding shaped: what is shipped."""
+        """The moving average of the weights, shaped: what is shipped."""
         state = {name: value.clone() for name, value in self._average.items()}
-        objective = self.recipe.objective
-        if objective.spread:
-            _shape(state, shaping.spread(self.sampler.targets, objective.spread))
-        if objective.within and len(self._trained):
+        shape = self.recipe.shape
+        shaping.scale(state, f"lstm.weight_hh_l{self.recipe.network.layers - 1}", shape.recurrence)
+        shaping.scale(state, "attention", shape.attention)
+        if shape.spread:
+            shaping.turn(state, shaping.spread(self._trained.targets, shape.spread))
+        if shape.within:
             heard = self._trained.embed(state, self.student, self.front_end, TRAINED_S)
-            _shape(state, shaping.within(heard, self._trained.speakers, objective.within))
+            shaping.turn(state, shaping.within(heard, self._trained.speakers, shape.within))
         return state
 
     def sha256(self) -> str:
@@ -271,9 +279,3 @@ def _replace(path: Path, state: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)
-
-
-def _shape(state: dict[str, Tensor], shape: Tensor) -> None:
-    """Map the embeddings that the weights give."""
-    for name in ("embedding.weight", "embedding.bias"):
-        state[name] = shape @ state[name]

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from edge_unlock.similarity import unit
+
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from edge_unlock_convert.training import shaping  # noqa: E402
 
@@ -16,20 +18,19 @@ def directions(generator: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize("power", [0.2, 0.5])
 def test_spread_lowers_the_differences_of_variance_by_its_power(power: float) -> None:
     generator = np.random.default_rng(5)
-    heard = (generator.normal(size=(5000, SIZE)) * 1.6 ** -np.arange(SIZE)) @ directions(generator)
-    targets = torch.from_numpy(heard)
-    before = torch.linalg.eigvalsh(torch.cov(targets.T))
-    after = torch.linalg.eigvalsh(
-        torch.cov((targets @ shaping.spread(targets, power).double().T).T)
-    )
-    narrowing = (after[-1] / after[0]).log() / (before[-1] / before[0]).log()
+    width = 1.6 ** -np.arange(SIZE)
+    heard = (generator.normal(size=(5000, SIZE)) * width) @ directions(generator)
+    targets = unit(heard - heard.mean(axis=0))
+    before = np.linalg.eigvalsh(np.cov(targets.T))
+    after = np.linalg.eigvalsh(np.cov((targets @ shaping.spread(targets, power).numpy()).T))
+    narrowing = np.log(after[-1] / after[0]) / np.log(before[-1] / before[0])
     assert narrowing == pytest.approx(1 - 2 * power, abs=0.01)
 
 
 def test_no_power_is_the_identity() -> None:
     heard = np.random.default_rng(0).normal(size=(100, SIZE)).astype(np.float32)
     voices = np.repeat(["a", "b"], 50)
-    for shape in (shaping.spread(torch.from_numpy(heard), 0.0), shaping.within(heard, voices, 0.0)):
+    for shape in (shaping.spread(heard, 0.0), shaping.within(heard, voices, 0.0)):
         assert torch.allclose(shape, torch.eye(SIZE), atol=1e-5)
 
 

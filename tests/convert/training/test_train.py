@@ -17,7 +17,7 @@ from edge_unlock_convert.cli import main  # noqa: E402
 from edge_unlock_convert.front_end import read_front_end  # noqa: E402
 from edge_unlock_convert.training import pseudo, shaping, train  # noqa: E402
 from edge_unlock_convert.training.pieces import Pieces  # noqa: E402
-from edge_unlock_convert.training.recipe import Recipe  # noqa: E402
+from edge_unlock_convert.training.recipe import Recipe, Shape  # noqa: E402
 from edge_unlock_convert.training.sampler import Sampler, held_out_speakers  # noqa: E402
 from edge_unlock_convert.training.train import Training  # noqa: E402
 from edge_unlock_convert.training.voices import VoiceSet  # noqa: E402
@@ -164,26 +164,37 @@ def test_the_checkpoint_is_shaped_and_the_training_is_not(
         )
         for one in voices
     ]
-    objective = msgspec.structs.replace(recipe.objective, spread=0.2, within=0.3)
-    shaped = Training(msgspec.structs.replace(recipe, objective=objective), voices)
+    shape = Shape(recurrence=0.8, attention=0.5, spread=0.2, within=0.3)
+    shaped = Training(msgspec.structs.replace(recipe, shape=shape), voices)
     plain = Training(recipe, voices)
     shaped.run(2)
     plain.run(2)
-    expected, given = plain.averaged_state(), shaped.averaged_state()
-    stretch = shaping.spread(plain.sampler.targets, 0.2)
-    spread = expected | {
-        name: stretch @ expected[name] for name in ("embedding.weight", "embedding.bias")
+    learned, given = plain.averaged_state(), shaped.averaged_state()
+    pieces = Pieces(voices[0], {"speech/p0", "speech/p2", "speech/p4"}, 8, 2)
+    assert len(pieces) == 4
+    stretch = shaping.spread(pieces.targets, 0.2)
+    expected = learned | {
+        "lstm.weight_hh_l1": 0.8 * learned["lstm.weight_hh_l1"],
+        "attention.weight": 0.5 * learned["attention.weight"],
+        "attention.bias": 0.5 * learned["attention.bias"],
+        "embedding.weight": stretch @ learned["embedding.weight"],
+        "embedding.bias": stretch @ learned["embedding.bias"],
     }
-    # the recorded pieces of those who are trained on, as the spread student hears them
-    pieces = Pieces(voices[0], {"speech/p0", "speech/p2", "speech/p4"}, 8)
-    assert len(pieces) == 5
-    heard = pieces.embed(spread, plain.student, plain.front_end, 3.0)
-    shape = shaping.within(heard, pieces.speakers, 0.3)
-    assert not torch.allclose(shape, torch.eye(len(shape)), atol=1e-3)
+    # the recorded pieces of those who are trained on, as that student hears them
+    heard = pieces.embed(expected, plain.student, plain.front_end, 3.0)
+    narrowed = shaping.within(heard, pieces.speakers, 0.3)
+    assert not torch.allclose(narrowed, torch.eye(len(narrowed)), atol=1e-3)
     for name in ("embedding.weight", "embedding.bias"):
-        torch.testing.assert_close(given[name], shape @ spread[name])
-    assert torch.equal(given["attention.weight"], expected["attention.weight"])
+        expected[name] = narrowed @ expected[name]
+    for name, value in expected.items():
+        torch.testing.assert_close(given[name], value, msg=name)
     assert shaped.sha256() != plain.sha256()
+
+
+def test_nothing_is_shaped_by_nobody(recipe: Recipe, voices: list[VoiceSet]) -> None:
+    shaped = msgspec.structs.replace(recipe, shape=Shape(within=0.3))
+    with pytest.raises(ConfigError, match="pieces enough"):
+        Training(shaped, voices)  # one piece of each
 
 
 def test_resuming_with_another_recipe_is_refused(
