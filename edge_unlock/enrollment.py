@@ -10,9 +10,7 @@ from edge_unlock.features import Float32
 from edge_unlock.hearing import Heard
 from edge_unlock.model import Quality
 from edge_unlock.quality import ENROLL_LIMITS, Fault, speech_seconds
-from edge_unlock.renditions import renditions
 from edge_unlock.scoring import Scorer, accepts
-from edge_unlock.similarity import unit
 
 PROMPTS = (
     "your own unlock phrase, as you will say it at the door",
@@ -50,7 +48,6 @@ class Enrollment:
         self._encoder = encoder
         self._scorer = scorer
         self._wanted = wanted
-        self._renditions = encoder.package.manifest.enroll_renditions
         self._existing = existing
         self._accepted: list[Float32] = []
         self._seconds = 0.0
@@ -78,14 +75,10 @@ class Enrollment:
         fault = ENROLL_LIMITS.fault_of(segments)
         if fault is not None:
             return fault
-        speech = np.concatenate([segment.samples for segment in segments])
-        every = [self._encoder.embed_pieces([one]) for one in renditions(speech, self._renditions)]
-        found = [one for one in every if one is not None]
-        if not found:
+        embedding = self._encoder.embed_pieces(segment.samples for segment in segments)
+        if embedding is None:
             return Fault.TOO_SHORT
-        embedding = unit(np.mean(found, axis=0))
         seconds = speech_seconds(segments)
-        # the magnitude is that of the speech as it is, which was embedded last
         if not self._same_speaker(embedding, Quality(seconds, self._encoder.magnitude)):
             return Fault.OTHER_SPEAKER
         self._accepted.append(embedding)

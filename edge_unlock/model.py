@@ -136,9 +136,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The contents of ``manifest.json``.
 
     ``closest_speakers`` of the cohort are what a score is set against, with ``closest_weight``
-    (``Similarity``; 0: it stays a cosine). What is enrolled is embedded in so many
-    ``enroll_renditions`` (``renditions``; 1: only as it is). ``accuracy`` and ``training`` are for
-    people (figures with their conditions; data and licences); the runtime reads everything else.
+    (``Similarity``; 0: it stays a cosine). ``accuracy`` and ``training`` are for people (figures
+    with their conditions; data and licences); the runtime reads everything else.
     """
 
     schema: Literal[1]
@@ -154,7 +153,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     cohort: PackagedFile | None = None
     closest_speakers: Annotated[int, msgspec.Meta(ge=0)] = 0
     closest_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
-    enroll_renditions: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     accuracy: dict[str, Any] = {}
     training: dict[str, Any] = {}
 

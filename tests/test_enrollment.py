@@ -1,13 +1,10 @@
-import msgspec
 import numpy as np
 import pytest
 
-from edge_unlock.encoder import Encoder
 from edge_unlock.enrollment import Enrollment
 from edge_unlock.errors import EnrollmentError
 from edge_unlock.hearing import Heard
 from edge_unlock.quality import Fault
-from edge_unlock.renditions import renditions
 from edge_unlock.scoring import Scorer
 
 
@@ -60,20 +57,3 @@ def test_the_prompt_changes_with_what_was_accepted(enrollment, heard):
     before = enrollment.prompt
     enrollment.offer(heard["alice"][0])
     assert enrollment.prompt != before
-
-
-def test_what_is_enrolled_is_heard_in_renditions(package, encoder, heard):
-    manifest = msgspec.structs.replace(package.manifest, enroll_renditions=3)
-    steadier = Encoder(package._replace(manifest=manifest))
-    plain, mean = (Enrollment(one, Scorer(package), wanted=4) for one in (encoder, steadier))
-    for utterance in heard["alice"][:3]:
-        assert plain.offer(utterance) is None
-        assert mean.offer(utterance) is None
-        # the evidence is weighed by the magnitude of the speech as it is
-        assert steadier.magnitude == encoder.magnitude
-    (speech,) = (one.segment.samples for one in heard["alice"][0])
-    orders = [encoder.embed_pieces([one]) for one in renditions(speech, 3)]
-    expected = np.mean(orders, axis=0)
-    given = mean.embeddings()[0]
-    np.testing.assert_allclose(given, expected / np.linalg.norm(expected), atol=1e-5)
-    assert 0.5 < given @ plain.embeddings()[0] < 0.9999

@@ -52,7 +52,6 @@ def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extr
         ("multiplications", f"{network.macs * steps_s / 1e6:.1f} million a second of audio"),
         ("SHA-256 of the network", f"`{manifest.model.sha256}`"),
         ("score", _score(manifest)),
-        ("what is enrolled", f"heard with its parts in {manifest.enroll_renditions} orders"),
     ]
     parts = [
         f"# {manifest.name}, version {manifest.version}",

@@ -18,7 +18,6 @@ from edge_unlock.encoder import Encoder
 from edge_unlock.errors import AudioError
 from edge_unlock.features import Float32
 from edge_unlock.model import Calibration, ModelPackage, Quality
-from edge_unlock.renditions import renditions
 from edge_unlock.similarity import Similarity, unit
 from edge_unlock_convert import checkpoint, network, ship, thresholds
 from edge_unlock_convert.corpus import Utterance, middle, read_corpus
@@ -50,15 +49,13 @@ DISTURBED_UTTERANCES = 7
 class System(NamedTuple):
     """An encoder by name; ``identity`` names its embeddings in the cache.
 
-    Without a ``calibration`` of its own it gets one. What is enrolled is embedded in so many
-    renditions.
+    Without a ``calibration`` of its own it gets one.
     """
 
     name: str
     identity: str
     embed: thresholds.Embed
     calibration: Calibration | None = None
-    enroll_renditions: int = 1
 
 
 class Condition(NamedTuple):
@@ -118,12 +115,6 @@ class Evaluation:
         """Embeddings (n, D) of norm 1; a recording that is too short to embed is repeated."""
         return unit(self._raw(system, samples))
 
-    def enrolled(self, system: System, samples: Sequence[Float32]) -> Float32:
-        """As ``embeddings``, in the renditions of what is enrolled."""
-        every = [list(renditions(one, system.enroll_renditions)) for one in samples]
-        heard = [self.embeddings(system, one) for one in zip(*every, strict=True)]
-        return unit(np.mean(heard, axis=0))
-
     def quality(self, system: System, samples: Sequence[Float32]) -> Quality:
         """The seconds of speech that the device finds in recordings, and the magnitudes."""
         seconds = self._cached("seconds", samples, lambda one: _seconds(self._listener, one))
@@ -140,15 +131,15 @@ class Evaluation:
         scoring: Scoring = SCORINGS[0],
     ) -> Row:
         """Score a group; ``tests`` are the same utterances under the condition."""
-        heard = group.samples if tests is None else tests
         trials = score_trials(
-            self.enrolled(system, group.samples),
+            self.embeddings(system, group.samples),
             group.speakers,
             enroll=enroll,
             similarity=self._similarity(system, group.corpus, scoring),
-            tests=self.embeddings(system, heard),
+            tests=None if tests is None else self.embeddings(system, tests),
         )
         if scoring in EVIDENCE:
+            heard = group.samples if tests is None else tests
             quality = self.quality(system, heard).only(trials.utterances)
             evidence = self._calibrations[system.name].llr(trials.scores, quality)
             trials = trials._replace(scores=evidence)
@@ -174,8 +165,7 @@ class Evaluation:
         def similarity(corpus: str) -> Similarity:
             return self._similarity(system, corpus, "likelihood ratio, cohort of other corpora")
 
-        listener = thresholds.Listener(embed, system.enroll_renditions)
-        judged = thresholds.judge(listener, held_out, similarity)
+        judged = thresholds.judge(thresholds.Listener(embed), held_out, similarity)
         return thresholds.fit(judged).calibration
 
     def _raw(self, system: System, samples: Sequence[Float32]) -> Float32:
@@ -216,9 +206,6 @@ def table(evaluation: Evaluation, found: Sequence[Group], noise: Float32) -> lis
             continue
         for enroll in (1, 5):
             rows.append(evaluation.row(system, group, "clean", enroll=enroll))
-        if system.enroll_renditions > 1:
-            once = system._replace(enroll_renditions=1)
-            rows.append(evaluation.row(once, group, "clean, enrolled as it is"))
         some = group.only(first_of_each(group.speakers, DISTURBED_UTTERANCES))
         rows.append(evaluation.row(system, some, "clean, as below"))
         for name, tests in disturbed(some, noise):
@@ -264,8 +251,7 @@ def package_system(path: Path) -> System:
     package = ModelPackage.load(path)
     embed = thresholds.embedder(Encoder(package))
     identity = f"int8 {package.manifest.to_json().hex()}"
-    manifest = package.manifest
-    return System(DEVICE, identity, embed, manifest.calibration, manifest.enroll_renditions)
+    return System(DEVICE, identity, embed, package.manifest.calibration)
 
 
 def checkpoint_system(path: Path) -> System:
@@ -283,8 +269,7 @@ def checkpoint_system(path: Path) -> System:
         return np.asarray(mean, np.float32)
 
     digest = hashlib.sha256((path / checkpoint.PROJECT_CHECKPOINT_NAME).read_bytes())
-    identity = f"float {digest.hexdigest()}"
-    return System("float", identity, embed, enroll_renditions=ship.RENDITIONS)
+    return System("float", f"float {digest.hexdigest()}", embed)
 
 
 def other_system(argument: str) -> System:

@@ -36,8 +36,6 @@ COHORT_NAME = "cohort.npy"
 COHORT_SPEAKERS = 900
 CLOSEST_SPEAKERS, CLOSEST_WEIGHT = 3, 0.4
 """What scores are set against: convert/TRAINING.md has the figures of others."""
-RENDITIONS = 3
-"""In which what is enrolled is embedded; more gain nothing."""
 CALIBRATION_PIECES = 120
 LOUDNESS = (1.0, 0.1, 0.02)
 """The pieces that show the range of the activations are played at these levels in turn."""
@@ -143,7 +141,6 @@ def ship(
         encoder=front_end.encoder,
         operating_points=(OperatingPoint(name="none", false_accept_rate=0.5, threshold=1.0),),
         default_operating_point="none",
-        enroll_renditions=RENDITIONS,
     )
     listener = thresholds.Listener.of(ModelPackage(draft, model, None))
     others = one_piece_a_speaker(parts.trained, COHORT_SPEAKERS, rate_hz, recipe.seed + 1)

@@ -16,7 +16,6 @@ from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
 from edge_unlock.model import Calibration, Manifest, ModelPackage, OperatingPoint, Quality
 from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
-from edge_unlock.renditions import renditions
 from edge_unlock.segment import Segmenter
 from edge_unlock.similarity import Similarity, unit
 from edge_unlock_convert.corpus import Utterance, middle
@@ -86,29 +85,20 @@ def embedder(encoder: Encoder) -> Embed:
 
 
 class Listener:
-    """Hears recordings through the device's own code: segmenter, quality limits.
+    """Hears recordings through the device's own code: segmenter, quality limits."""
 
-    What is enrolled is embedded in so many renditions.
-    """
-
-    def __init__(self, embed: Embed, enroll_renditions: int = 1) -> None:
+    def __init__(self, embed: Embed) -> None:
         self._embed = embed
-        self._renditions = enroll_renditions
         self._segmenter = Segmenter()
 
     @classmethod
     def of(cls, package: ModelPackage) -> "Listener":
         """One that embeds as the device does with a package."""
-        return cls(embedder(Encoder(package)), package.manifest.enroll_renditions)
+        return cls(embedder(Encoder(package)))
 
     def embedding(self, samples: Float32) -> Float32:
         """Samples (n,) at the device's rate, all of it speech, to float32 (D,)."""
         return self._embed(samples, SAMPLE_RATE_HZ)
-
-    def enrolled(self, samples: Float32) -> Float32:
-        """As ``embedding``, in renditions and of norm 1: what a template is made of."""
-        found = [unit(self.embedding(one)) for one in renditions(samples, self._renditions)]
-        return unit(np.mean(found, axis=0))
 
     def speech(self, samples: Float32) -> tuple[Float32, float] | None:
         """The speech (n,) in a recording and its seconds; None where the device says: again."""
@@ -136,7 +126,6 @@ def judge(
         if not heard:
             continue
         speakers = np.array([one.speaker for one in heard])
-        enrolled = np.stack([listener.enrolled(one.samples) for one in heard])
         embeddings = np.stack([one.embedding for one in heard])
         similarity = similarity_for(corpus)
         for cut_s in (None, *CUTS_S):
@@ -148,7 +137,9 @@ def judge(
                 for row in np.flatnonzero(used):
                     tests[row] = listener.embedding(middle(heard[row].samples, length))
             try:
-                trials = score_trials(enrolled, speakers, similarity=similarity, tests=unit(tests))
+                trials = score_trials(
+                    unit(embeddings), speakers, similarity=similarity, tests=unit(tests)
+                )
             except ValueError:
                 continue
             quality = Quality(seconds, np.linalg.norm(tests, axis=1)).only(trials.utterances)
