@@ -19,7 +19,7 @@ from edge_unlock.signature import check_signature, read_public_key
 from edge_unlock.similarity import Similarity
 
 MANIFEST_NAME = "manifest.json"
-SHIPPED_NAME = "edge-voice-7"
+SHIPPED_NAME = "edge-voice-8"
 MAX_FILE_BYTES = 64 * 2**20
 """No model for this class of hardware is larger; a larger file is not read."""
 CALIBRATED_SECONDS = (0.6, 4.0)
