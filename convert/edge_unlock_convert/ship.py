@@ -34,7 +34,7 @@ from edge_unlock_convert.training.sampler import held_out_speakers
 
 COHORT_NAME = "cohort.npy"
 COHORT_SPEAKERS = 900
-CLOSEST_SPEAKERS, CLOSEST_WEIGHT = 3, 0.4
+CLOSEST_SPEAKERS, CLOSEST_WEIGHT = 3, 0.5
 """What scores are set against: convert/TRAINING.md has the figures of others."""
 CALIBRATION_PIECES = 120
 LOUDNESS = (1.0, 0.1, 0.02)
