@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge_unlock.calibration import Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.errors import EnrollmentError
 from edge_unlock.features import Float32
 from edge_unlock.hearing import Heard
-from edge_unlock.model import Quality
 from edge_unlock.quality import ENROLL_LIMITS, Fault, speech_seconds
 from edge_unlock.scoring import Scorer, accepts
 

@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from edge_unlock.calibration import Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
-from edge_unlock.model import Quality
 from edge_unlock.quality import Fault, speech_seconds
 from edge_unlock.scoring import Scorer, accepts
 from edge_unlock.segment import Segment

@@ -2,8 +2,9 @@
 
 import math
 
+from edge_unlock.calibration import USUAL, Quality
 from edge_unlock.features import Float32
-from edge_unlock.model import USUAL, Manifest, ModelPackage, Quality
+from edge_unlock.model import Manifest, ModelPackage
 from edge_unlock.similarity import unit
 
 

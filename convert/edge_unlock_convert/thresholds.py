@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_unlock.audio import SAMPLE_RATE_HZ
+from edge_unlock.calibration import Calibration, Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
-from edge_unlock.model import Calibration, Manifest, ModelPackage, OperatingPoint, Quality
+from edge_unlock.model import Manifest, ModelPackage, OperatingPoint
 from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
 from edge_unlock.segment import Segmenter
 from edge_unlock.similarity import Similarity, unit

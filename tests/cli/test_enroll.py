@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_unlock.model import Quality
+from edge_unlock.calibration import Quality
 from edge_unlock.scoring import Scorer
 from tests.cli.conftest import assert_error
 

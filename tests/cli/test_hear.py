@@ -8,7 +8,8 @@ import soundfile
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge_unlock.model import MANIFEST_NAME, Quality, shipped_package
+from edge_unlock.calibration import Quality
+from edge_unlock.model import MANIFEST_NAME, shipped_package
 from edge_unlock.policy import FREE_FAILURES
 from edge_unlock.scoring import Scorer
 from tests.cli.conftest import assert_error

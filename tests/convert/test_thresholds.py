@@ -4,7 +4,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_unlock.model import Calibration, ModelPackage, Quality
+from edge_unlock.calibration import Calibration, Quality
+from edge_unlock.model import ModelPackage
 from edge_unlock.scoring import Scorer
 from edge_unlock.similarity import Similarity
 from edge_unlock_convert import thresholds
