@@ -110,13 +110,16 @@ class Objective(_Section, frozen=True):
 class Shape(_Section, frozen=True):
     """What is changed when all is learned (``shaping``): unknown voices are heard better so.
 
-    ``recurrence`` multiplies the recurrent weights of the last layer: the less it remembers, the
-    less it hears of what was said before. ``attention`` multiplies the logits of the attention:
-    on voices that it does not know it is too sure. ``spread`` lengthens the directions in which
-    the teacher's embeddings vary little, and ``within`` shortens those in which the student's
-    differ within a voice: each principal one is divided by its variance to that power.
+    ``fine_cepstra`` multiplies what is heard of the last quarter of the cepstra: they tell more of
+    pitch and of chance than of a voice. ``recurrence`` multiplies the recurrent weights of the last
+    layer: the less it remembers, the less it hears of what was said before. ``attention``
+    multiplies the logits of the attention: on voices that it does not know it is too sure.
+    ``spread`` lengthens the directions in which the teacher's embeddings vary little, and
+    ``within`` shortens those in which the student's differ within a voice: each principal one is
+    divided by its variance to that power.
     """
 
+    fine_cepstra: Share = 1.0
     recurrence: Share = 1.0
     attention: Share = 1.0
     spread: Share = 0.0

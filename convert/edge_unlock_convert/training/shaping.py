@@ -26,6 +26,14 @@ def scale(state: dict[str, Tensor], prefix: str, factor: float) -> None:
             state[name] = factor * value
 
 
+def lifter(state: dict[str, Tensor], coefficients: int, factor: float) -> None:
+    """Multiply what the first layer hears of the last quarter of the cepstra of each frame."""
+    weights = state["lstm.weight_ih_l0"]
+    heard = torch.ones(coefficients)
+    heard[-(coefficients // 4) :] = factor
+    state["lstm.weight_ih_l0"] = weights * heard.repeat(weights.shape[1] // coefficients)
+
+
 def turn(state: dict[str, Tensor], shape: Tensor) -> None:
     """Map the embeddings that the weights give by a shape (D, D)."""
     for name in ("embedding.weight", "embedding.bias"):

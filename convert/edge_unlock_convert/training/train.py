@@ -132,6 +132,7 @@ class Training:
         """The moving average of the weights, shaped: what is shipped."""
         state = {name: value.clone() for name, value in self._average.items()}
         shape = self.recipe.shape
+        shaping.lifter(state, self.recipe.features.coefficients, shape.fine_cepstra)
         shaping.scale(state, f"lstm.weight_hh_l{self.recipe.network.layers - 1}", shape.recurrence)
         shaping.scale(state, "attention", shape.attention)
         if shape.spread:

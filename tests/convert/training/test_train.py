@@ -164,7 +164,7 @@ def test_the_checkpoint_is_shaped_and_the_training_is_not(
         )
         for one in voices
     ]
-    shape = Shape(recurrence=0.8, attention=0.5, spread=0.2, within=0.3)
+    shape = Shape(fine_cepstra=0.7, recurrence=0.8, attention=0.5, spread=0.2, within=0.3)
     shaped = Training(msgspec.structs.replace(recipe, shape=shape), voices)
     plain = Training(recipe, voices)
     shaped.run(2)
@@ -173,7 +173,9 @@ def test_the_checkpoint_is_shaped_and_the_training_is_not(
     pieces = Pieces(voices[0], {"speech/p0", "speech/p2", "speech/p4"}, 8, 2)
     assert len(pieces) == 4
     stretch = shaping.spread(pieces.targets, 0.2)
+    heard = torch.tensor(([1.0] * 30 + [0.7] * 10) * 4)  # 40 cepstra of 4 frames
     expected = learned | {
+        "lstm.weight_ih_l0": learned["lstm.weight_ih_l0"] * heard,
         "lstm.weight_hh_l1": 0.8 * learned["lstm.weight_hh_l1"],
         "attention.weight": 0.5 * learned["attention.weight"],
         "attention.bias": 0.5 * learned["attention.bias"],
@@ -181,8 +183,8 @@ def test_the_checkpoint_is_shaped_and_the_training_is_not(
         "embedding.bias": stretch @ learned["embedding.bias"],
     }
     # the recorded pieces of those who are trained on, as that student hears them
-    heard = pieces.embed(expected, plain.student, plain.front_end, 3.0)
-    narrowed = shaping.within(heard, pieces.speakers, 0.3)
+    embeddings = pieces.embed(expected, plain.student, plain.front_end, 3.0)
+    narrowed = shaping.within(embeddings, pieces.speakers, 0.3)
     assert not torch.allclose(narrowed, torch.eye(len(narrowed)), atol=1e-3)
     for name in ("embedding.weight", "embedding.bias"):
         expected[name] = narrowed @ expected[name]
