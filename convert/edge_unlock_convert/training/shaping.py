@@ -30,7 +30,7 @@ def lifter(state: dict[str, Tensor], coefficients: int, factor: float) -> None:
     """Multiply what the first layer hears of the last quarter of the cepstra of each frame."""
     weights = state["lstm.weight_ih_l0"]
     heard = torch.ones(coefficients)
-    heard[-(coefficients // 4) :] = factor
+    heard[coefficients - coefficients // 4 :] = factor
     state["lstm.weight_ih_l0"] = weights * heard.repeat(weights.shape[1] // coefficients)
 
 

@@ -52,3 +52,11 @@ def test_what_differs_within_voices_counts_less_whatever_differs_among_them() ->
 def test_voices_of_one_piece_shape_nothing() -> None:
     heard = np.random.default_rng(0).normal(size=(3, SIZE)).astype(np.float32)
     assert torch.equal(shaping.within(heard, np.array(["a", "b", "c"]), 0.5), torch.eye(SIZE))
+
+
+@pytest.mark.parametrize(("coefficients", "fine"), [(8, 2), (5, 1), (3, 0)])
+def test_a_lifter_lowers_the_last_quarter_of_every_frame(coefficients: int, fine: int) -> None:
+    state = {"lstm.weight_ih_l0": torch.ones(16, 2 * coefficients)}
+    shaping.lifter(state, coefficients, 0.5)
+    frame = [1.0] * (coefficients - fine) + [0.5] * fine
+    assert state["lstm.weight_ih_l0"][0].tolist() == 2 * frame
