@@ -18,6 +18,7 @@ class Fault(StrEnum):
     TOO_QUIET = "too quiet"
     TOO_NOISY = "too noisy"
     CLIPPED = "clipped"
+    NARROW_BAND = "telephone quality"
     AUDIO_LOST = "audio was lost"
     OTHER_SPEAKER = "another speaker than before"
 
@@ -33,6 +34,7 @@ _HINTS = {
     Fault.TOO_QUIET: "Come closer, or raise the microphone's level.",
     Fault.TOO_NOISY: "Come closer, or wait until it is quieter.",
     Fault.CLIPPED: "Step back, or lower the microphone's level.",
+    Fault.NARROW_BAND: "Use another microphone, or its wide-band mode.",
     Fault.AUDIO_LOST: "The computer was too busy: say it again.",
     Fault.OTHER_SPEAKER: "Only the person who enrolls may speak.",
 }
@@ -40,33 +42,42 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class QualityLimits:
-    """From where on an utterance is usable: seconds with a voice, dBFS, dB, fraction of samples."""
+    """From where on an utterance is usable: seconds with a voice, dBFS, dB, fraction of samples.
+
+    ``min_bandwidth_hz``: voices are all more alike through a telephone, to an encoder and a
+    threshold that were made for wide-band speech.
+    """
 
     min_speech_s: float
     min_speech_dbfs: float
     min_snr_db: float
     max_clipped_fraction: float
+    min_bandwidth_hz: float = 4_500.0
 
     def fault_of(self, segments: Sequence[Segment]) -> Fault | None:
         """The first fault of what was said in one go; None if it is good enough."""
         if not segments:
             return Fault.NO_VOICE
         longest = max(segments, key=lambda segment: len(segment.samples))
-        if speech_seconds(segments) < self.min_speech_s:
-            return Fault.TOO_SHORT
         # written so that a NaN is a fault
-        if not longest.speech_dbfs >= self.min_speech_dbfs:
-            return Fault.TOO_QUIET
-        if not longest.clipped_fraction <= self.max_clipped_fraction:
-            return Fault.CLIPPED
-        if not longest.snr_db >= self.min_snr_db:
-            return Fault.TOO_NOISY
-        return None
+        usable = {
+            Fault.TOO_SHORT: speech_seconds(segments) >= self.min_speech_s,
+            Fault.TOO_QUIET: longest.speech_dbfs >= self.min_speech_dbfs,
+            Fault.CLIPPED: longest.clipped_fraction <= self.max_clipped_fraction,
+            Fault.TOO_NOISY: longest.snr_db >= self.min_snr_db,
+            Fault.NARROW_BAND: bandwidth_hz(segments) >= self.min_bandwidth_hz,
+        }
+        return next((fault for fault, well in usable.items() if not well), None)
 
 
 def speech_seconds(segments: Sequence[Segment]) -> float:
     """Seconds from the first to the last sound of each segment, summed."""
     return sum(segment.end_s - segment.start_s for segment in segments)
+
+
+def bandwidth_hz(segments: Sequence[Segment]) -> float:
+    """Up to where anything was heard in what was said in one go."""
+    return max((segment.bandwidth_hz for segment in segments), default=0.0)
 
 
 ENROLL_LIMITS = QualityLimits(

@@ -9,7 +9,7 @@ import numpy as np
 from edge_unlock.calibration import Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
-from edge_unlock.quality import Fault, speech_seconds
+from edge_unlock.quality import Fault, bandwidth_hz, speech_seconds
 from edge_unlock.scoring import Scorer, accepts
 from edge_unlock.segment import Segment
 from edge_unlock.vault import Template
@@ -21,7 +21,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ``user``: the claimed name in a verification, the recognised one in an identification.
     ``score`` is that of ``Scorer``, ``llr`` a natural-log likelihood ratio (None: not calibrated),
     ``threshold`` what the score was compared with, given ``seconds``, how much speech was judged,
-    and ``magnitude``, how long its embedding was (``Encoder.magnitude``).
+    and ``magnitude``, how long its embedding was (``Encoder.magnitude``). ``bandwidth_hz``: up to
+    where anything was heard.
     """
 
     decision: Literal["accepted", "rejected", "retry", "locked out"]
@@ -31,6 +32,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float | None = None
     seconds: float = 0.0
     magnitude: float | None = None
+    bandwidth_hz: float | None = None
     reason: str | None = None
 
     @property
@@ -111,6 +113,7 @@ class Recognizer:
             threshold=round(threshold, 4),
             seconds=seconds,
             magnitude=magnitude,
+            bandwidth_hz=bandwidth_hz(segments),
             reason=None if accepted else "voice does not match",
         )
 

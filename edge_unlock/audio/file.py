@@ -19,7 +19,7 @@ class File(Closing):
     """A WAV, FLAC, Ogg, Opus or MP3 file, of 8 to 192 kHz and up to 32 channels.
 
     The file is read block by block, whatever length its header claims; one that was cut
-    off plays as far as it goes. Channels are averaged.
+    off plays as far as it goes. Of several channels one is heard.
 
     Raises:
         AudioError: the path is missing, unreadable, no regular file or no audio; or its

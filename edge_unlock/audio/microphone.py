@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_unlock.audio.device import Device, devices_of, find_device, start_portaudio
 from edge_unlock.audio.quiet import quiet_stderr
-from edge_unlock.audio.resample import MAX_CHANNELS, MonoResampler
+from edge_unlock.audio.resample import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, MonoResampler
 from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Closing, Samples
 from edge_unlock.errors import DeviceError
 
@@ -24,15 +24,17 @@ class Microphone(Closing):
     """A recording device; it records from construction to ``close()``.
 
     ``device`` is an index, a name, or a part of a name that only one device has; by
-    default the system's. A device that refuses 16 kHz mono is opened at its own rate and
-    channel count and converted. At most ``queue_s`` seconds wait to be read; what comes
-    beyond is lost and counted in ``overruns``, as is what the driver loses. ``format`` tells
-    the rate and channels it was opened with.
+    default the system's. It is opened at its own rate where it can be, because sound servers
+    convert with their cheapest filter, and converted here. At most ``queue_s`` seconds wait to
+    be read; what comes beyond is lost and counted in ``overruns``, as is what the driver loses.
+    ``format`` tells the rate and channels it was opened with.
 
     Raises:
         DeviceError: there is no such device, it is busy or refuses every format; or, from
             ``blocks``, it delivered nothing for ``timeout_s`` seconds.
     """
+
+    _lost = 0  # blocks since the last one that was queued
 
     def __init__(
         self, device: str | int | None = None, *, timeout_s: float = 5.0, queue_s: float = 5.0
@@ -44,7 +46,7 @@ class Microphone(Closing):
         self._most_waiting = max(1, round(queue_s / block_s))
         # not queue.Queue: interrupted by Ctrl-C it may keep its lock, and PortAudio's thread would
         # wait for it while close() waits for that thread
-        self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
         self._session = start_portaudio()
         try:
             chosen = find_device(devices_of(self._session), device)
@@ -88,25 +90,29 @@ class Microphone(Closing):
     def _receive(self, data: bytes, _frames: int, _time: object, status: int) -> tuple[None, int]:
         """Take what PortAudio's thread delivers; must return at once."""
         if status & PA_INPUT_OVERFLOW:
-            self.overruns += 1
+            self._lost += 1
         if self._queue.qsize() < self._most_waiting:
-            self._queue.put(data)
+            self._queue.put((self._lost, data))  # so that a gap is found where it is
+            self._lost = 0
         else:
-            self.overruns += 1
+            self._lost += 1
         return None, PA_CONTINUE
 
     def blocks(self) -> Iterator[Samples]:
         """Yield float32 ``(n,)``, n about 512, until closed; see `SampleSource.blocks`."""
         while self._stream is not None:
             try:
-                data = self._queue.get(timeout=self._timeout_s)
+                lost, data = self._queue.get(timeout=self._timeout_s)
             except queue.Empty:
                 raise DeviceError(
                     f"microphone {self.name!r} delivered nothing for {self._timeout_s:g} s",
                     "Check that it is still plugged in.",
                 ) from None
+            if lost:
+                self._resampler.reset()
             frames = np.frombuffer(data, np.int16).reshape(-1, self._channels)
             block = self._resampler.push(frames.astype(np.float32) / np.float32(32768))
+            self.overruns += lost
             if block.size:
                 yield block
 
@@ -125,5 +131,6 @@ class Microphone(Closing):
 def _formats(device: Device) -> list[tuple[int, int]]:
     """Rates and channel counts to try, best first, without repeats."""
     channel_counts = (1, min(2, device.channels), min(MAX_CHANNELS, device.channels))
-    rates_hz = (SAMPLE_RATE_HZ, device.default_rate_hz)
-    return list(dict.fromkeys((rate, count) for count in channel_counts for rate in rates_hz))
+    own_hz = min(max(device.default_rate_hz, MIN_RATE_HZ), MAX_RATE_HZ)
+    rates_hz = (own_hz, SAMPLE_RATE_HZ)
+    return list(dict.fromkeys((rate, count) for rate in rates_hz for count in channel_counts))

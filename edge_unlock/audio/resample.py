@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 import soxr
 
+from edge_unlock.audio.channels import ChannelChooser
 from edge_unlock.audio.source import SAMPLE_RATE_HZ, Samples
 from edge_unlock.errors import AudioError
 
@@ -16,7 +17,7 @@ MAX_CHANNELS: Final = 32  # the largest audio interfaces; bounds the memory of a
 class MonoResampler:
     """Streaming conversion of ``channels`` at ``rate_hz`` to 16 kHz mono.
 
-    ``origin`` names the input in errors.
+    Of several channels one is heard (``ChannelChooser``). ``origin`` names the input in errors.
 
     Raises:
         AudioError: the rate is outside 8..192 kHz or there are more than 32 channels.
@@ -33,10 +34,18 @@ class MonoResampler:
                 f"{origin} has {channels} channels", f"Use audio of 1 to {MAX_CHANNELS} channels."
             )
         self._origin = origin
+        self._rate_hz = rate_hz
+        self._chooser = ChannelChooser(channels, rate_hz) if channels > 1 else None
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin another stream: what the filter holds back is dropped."""
+        if self._chooser is not None:
+            self._chooser.reset()
         self._stream = (
             None
-            if rate_hz == SAMPLE_RATE_HZ
-            else soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
+            if self._rate_hz == SAMPLE_RATE_HZ
+            else soxr.ResampleStream(self._rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32")
         )
 
     def push(self, frames: Samples) -> Samples:
@@ -50,18 +59,17 @@ class MonoResampler:
                 f"{self._origin} holds samples that are not finite numbers",
                 "The recording is damaged; export it again.",
             )
-        # float files may exceed full scale, and so may the mean's or the filter's overshoot
-        mono = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
-        if self._stream is not None:
-            mono = self._stream.resample_chunk(np.ascontiguousarray(mono))
-        clipped: Samples = np.clip(mono, -1.0, 1.0)
-        return clipped
+        mono = frames[:, 0] if self._chooser is None else self._chooser.push(frames)
+        return self._convert(mono, last=False)
 
     def flush(self) -> Samples:
         """Return what the filter still holds, float32 ``(m,)``; nothing may be pushed after."""
-        if self._stream is None:
-            return np.empty(0, np.float32)
-        tail: Samples = np.clip(
-            self._stream.resample_chunk(np.empty(0, np.float32), last=True), -1.0, 1.0
-        )
-        return tail
+        rest = np.empty(0, np.float32) if self._chooser is None else self._chooser.flush()
+        return self._convert(rest, last=True)
+
+    def _convert(self, mono: Samples, *, last: bool) -> Samples:
+        if self._stream is not None:
+            mono = self._stream.resample_chunk(np.ascontiguousarray(mono), last=last)
+        # float files may exceed full scale, and so may the filter's overshoot
+        clipped: Samples = np.clip(mono, -1.0, 1.0)
+        return clipped

@@ -16,8 +16,9 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 class SampleSource(Protocol):
     """An open stream of samples and a context manager.
 
-    ``name`` is for people. ``overruns`` counts how often input was lost so far; whoever
-    judges a voice must not trust an utterance during which it rose.
+    ``name`` is for people. ``overruns`` counts how often input was lost before the end of the
+    block that was yielded last; whoever judges a voice must not join what lies on the two sides
+    of a gap.
     """
 
     name: str

@@ -1,0 +1,202 @@
+"""How much microphones and recorders of many kinds cost: owners and strangers accepted by each.
+
+    python convert/figures/microphones.py MANIFEST [--split eval] [--corpus speechocean762]
+
+Ten speakers of a manifest (as `edge-unlock-convert evaluate` reads it) are enrolled with five
+recordings each and verified with five others, through the whole path of the device: file,
+utterances, quality limits, encoder, score, threshold. Every recording of a row went through the
+same fault; `clean` of the first column says whether those of the enrollment did not.
+"""
+
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+import soundfile
+import soxr
+
+from edge_unlock.audio import SAMPLE_RATE_HZ, File, Samples
+from edge_unlock.calibration import Quality
+from edge_unlock.encoder import Encoder
+from edge_unlock.errors import EdgeUnlockError
+from edge_unlock.hearing import hear
+from edge_unlock.quality import ENROLL_LIMITS, VERIFY_LIMITS, QualityLimits, speech_seconds
+from edge_unlock.scoring import Scorer, accepts
+from edge_unlock.segment import Segmenter
+from edge_unlock_convert.corpus import read_corpus
+
+SPEAKERS, RECORDINGS = 10, 5
+
+
+class Recording(NamedTuple):
+    """What a recorder writes: samples (n, channels), a rate in Hz, a subtype of soundfile."""
+
+    samples: Samples
+    rate_hz: int = SAMPLE_RATE_HZ
+    subtype: str = "PCM_16"
+
+
+Fault = Callable[[Samples], Recording]
+
+
+def added(signal: Callable[[int], Samples]) -> Fault:
+    """Add a signal, made for a length."""
+    return lambda speech: Recording((speech + signal(len(speech)))[:, None])
+
+
+def hum(frequency_hz: float, level: float) -> Callable[[int], Samples]:
+    """Mains hum with two overtones, ``level`` of full scale."""
+
+    def signal(length: int) -> Samples:
+        phase = 2 * np.pi * frequency_hz * np.arange(length) / SAMPLE_RATE_HZ
+        return (level * (np.sin(phase) + 0.3 * np.sin(2 * phase) + 0.1 * np.sin(3 * phase))).astype(
+            np.float32
+        )
+
+    return signal
+
+
+def noisy(speech: Samples) -> Recording:
+    """White noise 10 dB below the speech."""
+    noise = np.random.default_rng(len(speech)).normal(0, 1, len(speech))
+    scale = float(np.sqrt(np.mean(speech**2) / 10))
+    return Recording((speech + scale * noise).astype(np.float32)[:, None])
+
+
+def at_rate(rate_hz: int) -> Fault:
+    """Record at another rate."""
+    return lambda speech: Recording(
+        soxr.resample(speech, SAMPLE_RATE_HZ, rate_hz)[:, None], rate_hz
+    )
+
+
+def louder(gain_db: float) -> Fault:
+    """Turn the level up, or down below 0 dB; what exceeds full scale is clipped."""
+    return lambda speech: Recording((speech * 10 ** (gain_db / 20))[:, None].astype(np.float32))
+
+
+def clipping(speech: Samples) -> Recording:
+    """Cut off what exceeds an eighth of the peak, then amplify to full scale."""
+    return Recording((speech * (8 / np.abs(speech).max()))[:, None])
+
+
+FAULTS: dict[str, Fault] = {
+    "clean": lambda speech: Recording(speech[:, None]),
+    **{
+        f"offset {100 * level:g}%": added(lambda n, x=level: np.full(n, x, np.float32))
+        for level in (0.005, 0.02, 0.05, 0.1)
+    },
+    **{
+        f"hum {frequency} Hz, {100 * level:g}%": added(hum(frequency, level))
+        for frequency in (50, 60)
+        for level in (0.01, 0.03, 0.05)
+    },
+    "8 bits": lambda speech: Recording(speech[:, None], subtype="PCM_U8"),
+    **{f"{rate} Hz": at_rate(rate) for rate in (8_000, 11_025, 44_100, 48_000)},
+    "stereo, one dead": lambda speech: Recording(np.stack((speech, 0 * speech), axis=1)),
+    "stereo, one inverted": lambda speech: Recording(np.stack((speech, -speech), axis=1)),
+    "clipping": clipping,
+    "noise at 10 dB": noisy,
+    "12 dB louder": louder(12),
+    "12 dB softer": louder(-12),
+}
+
+
+class Device:
+    """The path of the device from a recording to an embedding."""
+
+    def __init__(self) -> None:
+        self.encoder = Encoder.load()
+        self.scorer = Scorer(self.encoder.package)
+        self._segmenter = Segmenter()
+
+    def embed(self, recording: Recording, limits: QualityLimits) -> tuple[Samples, Quality] | None:
+        """Embedding (D,) and its quality; None for what the device asks to repeat."""
+        with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+            soundfile.write(
+                file.name,
+                np.clip(recording.samples, -1, 1),
+                recording.rate_hz,
+                subtype=recording.subtype,
+            )
+            with File(file.name) as source:
+                segments = [heard.segment for heard in hear(source, self._segmenter)]
+        if limits.fault_of(segments) is not None:
+            return None
+        embedding = self.encoder.embed_pieces(segment.samples for segment in segments)
+        if embedding is None:
+            return None
+        return embedding, Quality(speech_seconds(segments), self.encoder.magnitude)
+
+    def accepts(self, template: Samples, voice: tuple[Samples, Quality]) -> bool:
+        """Whether the voice is let in by a template (D,) at the default operating point."""
+        embedding, quality = voice
+        score = self.scorer.score(template, embedding)
+        return accepts(score, self.scorer.threshold(quality=quality))
+
+
+def main(manifest: Path, split: str, corpus: str, only: str) -> None:
+    """Print a row a fault."""
+    speakers = defaultdict(list)
+    for utterance in read_corpus(manifest, split):
+        if utterance.corpus == corpus:
+            speakers[utterance.speaker].append(utterance)
+    chosen = [found for found in speakers.values() if len(found) >= 2 * RECORDINGS][:SPEAKERS]
+    speech = [[one.samples(SAMPLE_RATE_HZ) for one in found[: 2 * RECORDINGS]] for found in chosen]
+    device = Device()
+
+    def templates(fault: Fault) -> list[Samples | None]:
+        found = []
+        for recordings in speech:
+            voices = [device.embed(fault(one), ENROLL_LIMITS) for one in recordings[:RECORDINGS]]
+            embeddings = [voice[0] for voice in voices if voice is not None]
+            found.append(device.scorer.template(np.stack(embeddings)) if embeddings else None)
+        return found
+
+    clean = templates(FAULTS["clean"])
+    trials = len(speech) * RECORDINGS
+    print("| heard through | enrolled | owners accepted; asked to repeat | strangers accepted |")
+    print("| --- | --- | --- | --- |")
+    for name, fault in FAULTS.items():
+        if only not in name:
+            continue
+        voices = [
+            (owner, device.embed(fault(one), VERIFY_LIMITS))
+            for owner, recordings in enumerate(speech)
+            for one in recordings[RECORDINGS:]
+        ]
+        retries = sum(voice is None for _, voice in voices)
+        for how, enrolled in (("clean", clean), ("alike", templates(fault))):
+            counts = [0, 0]
+            for speaker, voice in voices:
+                for owner, template in enumerate(enrolled):
+                    if voice is not None and template is not None:
+                        counts[owner != speaker] += device.accepts(template, voice)
+            missing = sum(template is None for template in enrolled)
+            note = f"; {missing} not enrolled" if missing else ""
+            print(
+                f"| {name} | {how}{note} | {counts[0]} of {trials}; {retries} "
+                f"| {counts[1]} of {trials * (len(speech) - 1)} |",
+                flush=True,
+            )
+
+
+@click.command(help=__doc__)
+@click.argument("manifest", type=click.Path(path_type=Path, exists=True))
+@click.option("--split", default="eval", show_default=True)
+@click.option("--corpus", default="speechocean762", show_default=True)
+@click.option("--only", default="", help="Faults whose names hold this.")
+def command(manifest: Path, split: str, corpus: str, only: str) -> None:  # noqa: D103
+    try:
+        main(manifest, split, corpus, only)
+    except EdgeUnlockError as error:
+        sys.exit(f"error: {error}\nhint: {error.hint}")
+
+
+if __name__ == "__main__":
+    command()
