@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from edge_unlock.errors import AudioError, ModelError
@@ -108,6 +107,8 @@ class Encoder:
         not mono, or too few for one step of the encoder.
         """
         if sample_rate != self.sample_rate_hz:
+            import soxr  # noqa: PLC0415  # the usual rate needs none
+
             samples = soxr.resample(
                 np.asarray(samples, np.float32), sample_rate, self.sample_rate_hz
             )
