@@ -117,13 +117,20 @@ class Session:
                 raise
             # a rekey was interrupted after the vault had changed its key: finish it
             vault = Vault.open(self.home, KeyFile(self.next_keyfile))
-            self.next_keyfile.replace(self.settings.keyfile)
+            self.next_keyfile.replace(self.keyfile)
         return self._open.enter_context(vault)
+
+    @cached_property
+    def keyfile(self) -> Path:
+        """The key of a vault with a key file."""
+        from edge_unlock.config import default_keyfile
+
+        return self.settings.keyfile or default_keyfile()
 
     @property
     def next_keyfile(self) -> Path:
         """Where a new key lies until the vault has changed to it."""
-        return self.settings.keyfile.with_name(f"{self.settings.keyfile.name}.next")
+        return self.keyfile.with_name(f"{self.keyfile.name}.next")
 
     def key_source(self, kind: str, *, new: bool = False) -> KeyFile | Passphrase:
         """The key source of that kind; a ``new`` passphrase is asked for twice."""
@@ -131,8 +138,8 @@ class Session:
 
         if kind == KeyFile.kind:
             if new:
-                self.settings.keyfile.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return KeyFile(self.settings.keyfile)
+                self.keyfile.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return KeyFile(self.keyfile)
         return Passphrase(passphrase_asker("Passphrase of the vault", new=new))
 
     def source(self, path: str | None, device: str | None) -> SampleSource:
@@ -172,6 +179,7 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
     """How a passphrase is obtained: from a file that the environment names, or by a prompt.
 
     A ``new`` one has a variable of its own, for commands that need the old one as well.
+    What nobody sees does not count: blanks and line ends around it, an editor's byte order mark.
     """
 
     def ask() -> str:
@@ -181,9 +189,9 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
             entered: str = click.prompt(
                 prompt, hide_input=True, confirmation_prompt=new, err=True, prompt_suffix=": "
             )
-            return entered
+            return entered.strip()
         try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\n")
+            return Path(path).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise KeySourceError(
                 f"cannot read the passphrase from {path}", "Name a text file that you can read."
@@ -192,11 +200,20 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
     return ask
 
 
-def print_json(fields: Any) -> None:
-    """Print one JSON object on a line of its own, at once."""
+def print_json(fields: dict[str, Any]) -> None:
+    """Print one JSON object on a line of its own, at once, in UTF-8 whatever the terminal's is.
+
+    A file name that is no UTF-8 shows its strange bytes as ``\\xE9``.
+    """
     import msgspec
 
-    click.echo(msgspec.json.encode(fields).decode())
+    shown = {
+        key: value.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        if isinstance(value, str)
+        else value
+        for key, value in fields.items()
+    }
+    click.echo(msgspec.json.encode(shown))
 
 
 def input_options(command: F) -> F:

@@ -98,7 +98,7 @@ def rekey(session: Session, kind: str) -> None:
     vault = session.vault
     if kind == KeyFile.kind:
         vault.rekey(KeyFile(session.next_keyfile))
-        session.next_keyfile.replace(session.settings.keyfile)
+        session.next_keyfile.replace(session.keyfile)
     else:
         vault.rekey(session.key_source(kind, new=True))
     click.echo(f"rekeyed: {session.home} (key source: {kind})")
