@@ -42,7 +42,6 @@ def doctor(ctx: click.Context, session: Session, device: str | None, as_json: bo
     passed = True
     for finding in examine(
         lambda: session.package,
-        session.home,
         lambda: session.vault,
         device if device is not None else session.settings.device,
     ):
