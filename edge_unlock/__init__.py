@@ -1,5 +1,11 @@
 """Offline voice unlock: ``Encoder`` turns speech into speaker embeddings."""
 
-from edge_unlock.encoder import Encoder
+from typing import TYPE_CHECKING
+
+from edge_unlock.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from edge_unlock.encoder import Encoder
 
 __all__ = ["Encoder"]
+__getattr__ = lazy_names(__name__, {"Encoder": "encoder"})

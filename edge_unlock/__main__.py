@@ -1,5 +1,20 @@
-"""``python -m edge_unlock`` is the ``edge-unlock`` command."""
+"""The ``edge-unlock`` command, and ``python -m edge_unlock``, from its first moment on.
 
-from edge_unlock.cli import main
+Nothing is imported at the top: Ctrl-C must find somebody who expects it.
+"""
 
-main(prog_name="edge-unlock")
+
+def main() -> None:
+    """Load the command and run it; Ctrl-C while it loads ends it as it does later."""
+    try:
+        from edge_unlock.cli import main as command  # noqa: PLC0415
+        from edge_unlock.cli.streams import prepared  # noqa: PLC0415
+
+        with prepared():
+            command(prog_name="edge-unlock")
+    except KeyboardInterrupt:
+        raise SystemExit("Aborted!") from None  # the words and the status 1 of click
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,7 @@
 """Settings of one installation: ``config.toml`` in the state directory, all of it optional."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +24,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Directory of a model package; the one that ships without."""
     trusted_key: Path | None = None
     """Ed25519 public key (PEM): only packages signed with its private half are loaded."""
-    keyfile: Path = msgspec.field(default_factory=lambda: user_config_path(APP_NAME) / "vault.key")
-    """The key of a vault with a key file; kept beside the vault it would protect nothing."""
+    keyfile: Path | None = None
+    """The key of a vault with a key file; ``default_keyfile`` without."""
     action_timeout_s: PositiveSeconds = 30.0
     """How long an unlock command may run."""
 
@@ -49,10 +51,31 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 def _convert(wanted: type, value: Any) -> Any:
     """Make a path of a string; msgspec knows no paths."""
     if wanted is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        with _home_known():
+            return Path(value).expanduser()
     raise TypeError(f"expected a {wanted.__name__}")
 
 
 def default_home() -> Path:
     """The state directory of a personal install (XDG data directory)."""
-    return user_data_path(APP_NAME)
+    with _home_known():
+        return user_data_path(APP_NAME)
+
+
+def default_keyfile() -> Path:
+    """The key of a personal install; kept beside the vault it would protect nothing."""
+    with _home_known():
+        return user_config_path(APP_NAME) / "vault.key"
+
+
+@contextmanager
+def _home_known() -> Iterator[None]:
+    """Tell what to do where a user has no home directory: in a container, as a service."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ConfigError(
+            "this user has no home directory",
+            "Set HOME, or give the state directory with --home and name the key with `keyfile` "
+            f"in its {CONFIG_NAME}.",
+        ) from error

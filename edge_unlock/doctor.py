@@ -1,19 +1,23 @@
-"""Checks an installation, part by part, and says what to do about each fault."""
+"""Checks an installation, part by part, and says what to do about each fault.
+
+Each check imports what it needs: a broken library is a finding, and no end of all checks.
+"""
+
+from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from edge_unlock import demo
-from edge_unlock.audio import SAMPLE_RATE_HZ, File, Microphone, Samples
-from edge_unlock.encoder import Encoder
 from edge_unlock.errors import EdgeUnlockError
-from edge_unlock.model import ModelPackage
-from edge_unlock.segment import Segmenter, dbfs
-from edge_unlock.vault import KeyFile, Vault
+from edge_unlock.vault import KeyFile, Passphrase
+
+if TYPE_CHECKING:
+    from edge_unlock.audio import Samples
+    from edge_unlock.model import ModelPackage
+    from edge_unlock.vault import Vault
 
 MICROPHONE_S = 2.0
 MIN_PEAK_DBFS = -80.0
@@ -24,7 +28,7 @@ MAX_NOISE_DBFS = -35.0
 
 PROTECTION = {
     KeyFile.kind: "protects a copied vault, not a stolen card",
-    "passphrase": "protects a stolen card as well as the passphrase is strong",
+    Passphrase.kind: "protects a stolen card as well as the passphrase is strong",
 }
 
 
@@ -40,7 +44,6 @@ class Finding:
 
 def examine(
     load_model: Callable[[], ModelPackage],
-    home: Path,
     open_vault: Callable[[], Vault],
     device: str | int | None,
 ) -> Iterator[Finding]:
@@ -49,7 +52,6 @@ def examine(
         ("model", lambda: _check_model(load_model)),
         ("voice detection", _check_segmenter),
         ("vault", lambda: _check_vault(open_vault)),
-        ("key source", lambda: _check_key_source(home)),
         ("microphone", lambda: _check_microphone(device)),
     ]
     for name, check in checks:
@@ -57,9 +59,16 @@ def examine(
             yield Finding(name, True, check())
         except EdgeUnlockError as error:
             yield Finding(name, False, str(error), error.hint)
+        except (ImportError, OSError) as error:  # how libraries that are broken show it
+            yield Finding(name, False, f"a library is broken: {error}", "Install it again.")
 
 
 def _check_model(load_model: Callable[[], ModelPackage]) -> str:
+    import numpy as np
+
+    from edge_unlock.audio import SAMPLE_RATE_HZ
+    from edge_unlock.encoder import Encoder
+
     package = load_model()
     samples = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE_HZ).astype(np.float32)
     Encoder(package).embed(samples, SAMPLE_RATE_HZ)
@@ -72,6 +81,9 @@ def _check_model(load_model: Callable[[], ModelPackage]) -> str:
 
 
 def _check_segmenter() -> str:
+    from edge_unlock.audio import File
+    from edge_unlock.segment import Segmenter
+
     segmenter = Segmenter()
     with File(demo.utterance(demo.OWNER)) as source:
         found = [segment for block in source.blocks() for segment in segmenter.push(block)]
@@ -84,15 +96,19 @@ def _check_segmenter() -> str:
 def _check_vault(open_vault: Callable[[], Vault]) -> str:
     vault = open_vault()
     lines = vault.audit.verify()
-    return f"{len(vault.users())} enrolled, audit log of {lines} lines intact"
-
-
-def _check_key_source(home: Path) -> str:
-    kind = Vault.key_source_kind(home)
-    return f"{kind}: {PROTECTION[kind]}"
+    vault.check_writable()
+    return (
+        f"{len(vault.users())} enrolled, audit log of {lines} lines intact; "
+        f"{vault.key_kind}: {PROTECTION[vault.key_kind]}"
+    )
 
 
 def _check_microphone(device: str | int | None) -> str:
+    import numpy as np
+
+    from edge_unlock.audio import SAMPLE_RATE_HZ, Microphone
+    from edge_unlock.segment import dbfs
+
     blocks: list[Samples] = []
     with Microphone(device) as microphone:
         until = time.monotonic() + MICROPHONE_S

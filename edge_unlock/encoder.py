@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from edge_unlock.errors import AudioError, ModelError
@@ -108,6 +107,8 @@ class Encoder:
         not mono, or too few for one step of the encoder.
         """
         if sample_rate != self.sample_rate_hz:
+            import soxr  # noqa: PLC0415  # the usual rate needs none
+
             samples = soxr.resample(
                 np.asarray(samples, np.float32), sample_rate, self.sample_rate_hz
             )
@@ -201,10 +202,19 @@ class _QuantizedTensor:
 def _runtime() -> ModuleType:
     """The TFLite runtime: tflite-runtime up to Python 3.11, ai-edge-litert after.
 
-    Imported when a model is loaded, so that what needs none starts without it.
+    Imported when a model is loaded, so that what needs none starts without it. Raises
+    ``ModelError`` when it is missing or broken.
     """
     try:
-        from tflite_runtime import interpreter  # noqa: PLC0415
-    except ImportError:
-        from ai_edge_litert import interpreter  # noqa: PLC0415
+        try:
+            from tflite_runtime import interpreter  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            if error.name != "tflite_runtime":  # it is there, and something of it is missing
+                raise
+            from ai_edge_litert import interpreter  # noqa: PLC0415
+    except (ImportError, OSError) as error:
+        raise ModelError(
+            f"the TFLite runtime cannot be loaded: {error}",
+            "Install edge-unlock again: pip brings the runtime and the numpy that it is built for.",
+        ) from error
     return interpreter  # type: ignore[no-any-return]  # published without type information

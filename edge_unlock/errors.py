@@ -26,6 +26,15 @@ class ConfigError(EdgeUnlockError, ValueError):
     """A setting is missing, of the wrong type or out of range."""
 
 
+class UnansweredError(EdgeUnlockError):
+    """A question was asked, and nobody was there to answer it."""
+
+    default_hint = (
+        "Answer at a terminal; in a script give --yes or --consent, "
+        "and the passphrase in a file that EDGE_UNLOCK_PASSPHRASE_FILE names."
+    )
+
+
 class AudioError(EdgeUnlockError):
     """Audio cannot be opened, read or decoded."""
 

@@ -9,8 +9,6 @@ from typing import Annotated
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from python_speech_features.base import get_filterbanks
-from scipy.fftpack import dct
 
 Float32 = NDArray[np.float32]
 Positive = Annotated[int, msgspec.Meta(gt=0)]
@@ -51,6 +49,10 @@ class MfccStream:
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
+        # imported here, because scipy takes longer than all else and manifests need none of it
+        from python_speech_features.base import get_filterbanks  # noqa: PLC0415
+        from scipy.fftpack import dct  # noqa: PLC0415
+
         self.spec = spec
         self._window = np.hamming(spec.window_samples)
         self._filterbank = get_filterbanks(

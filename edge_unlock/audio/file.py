@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import soundfile
-
 from edge_unlock.audio.resample import MonoResampler
 from edge_unlock.audio.source import Closing, Samples
 from edge_unlock.errors import AudioError
+
+try:
+    import soundfile
+except (ImportError, OSError) as error:  # OSError: it is there, and its libsndfile is not
+    raise AudioError(
+        f"soundfile cannot be loaded: {error}",
+        "Install it: sudo apt install libsndfile1, and pip install soundfile",
+    ) from error
 
 BLOCK_S: Final = 0.512  # 8192 samples: long enough to make per-block costs vanish
 

@@ -1,17 +1,20 @@
 """``enroll``: makes a template of a person's voice."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_unlock.cli.session import Session, input_options, print_json
-from edge_unlock.enrollment import Enrollment
 from edge_unlock.errors import EnrollmentError, UserExistsError
-from edge_unlock.features import Float32
-from edge_unlock.hearing import Heard
-from edge_unlock.vault import Consent, validate_user_name
-from edge_unlock.vault.record import utc_now
+
+if TYPE_CHECKING:
+    from edge_unlock.enrollment import Enrollment
+    from edge_unlock.features import Float32
+    from edge_unlock.hearing import Heard
 
 PURPOSE = "unlock by voice on this device"
 DEFAULT_UTTERANCES = 5
@@ -53,6 +56,10 @@ def enroll(
     Each input is one utterance. What was good is kept until the end and then stored at
     once: stopping early changes nothing.
     """
+    from edge_unlock.enrollment import Enrollment
+    from edge_unlock.vault import Consent, validate_user_name
+    from edge_unlock.vault.record import utc_now
+
     if replace and add:
         raise click.UsageError("--replace and --add exclude each other")
     if add and operating_point:

@@ -1,18 +1,20 @@
 """``verify``, ``identify`` and ``listen``: the commands that decide."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from edge_unlock.actions import Command
 from edge_unlock.cli.session import F, Session, input_options, print_json
 from edge_unlock.errors import ActionError, NoSpeechError
-from edge_unlock.gatekeeper import Gatekeeper
-from edge_unlock.hearing import Heard
-from edge_unlock.quality import Fault
-from edge_unlock.recognizer import Decision, Recognizer
+
+if TYPE_CHECKING:
+    from edge_unlock.gatekeeper import Gatekeeper
+    from edge_unlock.hearing import Heard
+    from edge_unlock.recognizer import Decision
 
 EXIT_CODES = {"accepted": 0, "rejected": 3, "retry": 4, "locked out": 5}
 
@@ -129,6 +131,8 @@ def listen(
     The exit status is that of the best thing that happened: 0 only if somebody was accepted
     and the unlock command, if any, succeeded.
     """
+    from edge_unlock.actions import Command
+
     arguments = ctx.meta.get("on_unlock")
     action = Command(arguments, session.settings.action_timeout_s) if arguments else None
     gatekeeper = _gatekeeper(session, name, operating_point)
@@ -180,6 +184,9 @@ def _decide_once(
 
 
 def _gatekeeper(session: Session, name: str | None, operating_point: str | None) -> Gatekeeper:
+    from edge_unlock.gatekeeper import Gatekeeper
+    from edge_unlock.recognizer import Recognizer
+
     vault = session.vault
     if name is None:
         templates = vault.templates(session.identity)
@@ -192,7 +199,9 @@ def _gatekeeper(session: Session, name: str | None, operating_point: str | None)
 
 def _report(decision: Decision, as_json: bool) -> None:
     if as_json:
-        print_json(msgspec.structs.asdict(decision))
+        from msgspec.structs import asdict
+
+        print_json(asdict(decision))
         return
     words = decision.decision if decision.user is None else f"{decision.decision}: {decision.user}"
     if decision.reason:
@@ -203,4 +212,6 @@ def _report(decision: Decision, as_json: bool) -> None:
         words += f", log-likelihood ratio {decision.llr:+.1f}"
     click.echo(f"{words}, {decision.seconds:.1f} s" if decision.seconds else words)
     if decision.decision == "retry" and decision.reason:
+        from edge_unlock.quality import Fault
+
         click.echo(f"hint: {Fault(decision.reason).hint}", err=True)

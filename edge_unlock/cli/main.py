@@ -1,6 +1,7 @@
 """The command group: its options, and how errors leave it."""
 
 import os
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from edge_unlock.cli.hear import identify, listen, verify
 from edge_unlock.cli.session import Session
 from edge_unlock.cli.store import export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
-from edge_unlock.errors import EdgeUnlockError
+from edge_unlock.errors import EdgeUnlockError, UnansweredError
 
 DEBUG_VARIABLE = "EDGE_UNLOCK_DEBUG"
 
@@ -20,21 +21,33 @@ DEBUG_VARIABLE = "EDGE_UNLOCK_DEBUG"
 class _Group(click.Group):
     """Turns every failure into one line, a hint and an exit code; tracebacks on request only."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
+            return super().main(*args, **kwargs)
         except Exception as error:  # whatever it is, it must not look like success
             if os.environ.get(DEBUG_VARIABLE):
                 traceback.print_exc()
-            raise click.exceptions.Exit(_report(error)) from error
+            sys.exit(_report(error))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.Abort as abort:
+            if isinstance(abort.__context__, EOFError):  # click makes the same of it as of Ctrl-C
+                click.echo(err=True)  # ends the line of the question
+                raise UnansweredError("nobody answered: standard input is at its end") from abort
+            raise
 
 
 def _report(error: Exception) -> int:
     """Say in one line what went wrong, in another what to do; returns the exit code."""
     if isinstance(error, EdgeUnlockError):
         message, hint, exit_code = str(error), error.hint, error.exit_code
+    elif isinstance(error, OSError) and error.strerror:
+        # the state directory and the sources tell of their own; a stream is left
+        where = error.filename or "standard output"
+        message, exit_code = f"{where}: {error.strerror}", 1
+        hint = f"Is there room on the disk? Set {DEBUG_VARIABLE}=1 to see more."
     else:
         message = f"unexpected {type(error).__name__}: {error}"
         hint, exit_code = f"This is a defect. Set {DEBUG_VARIABLE}=1 to see where.", 1

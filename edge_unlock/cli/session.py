@@ -1,25 +1,30 @@
 """What the commands share: the state directory, the vault, the encoder, and the sources."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import msgspec
 
-from edge_unlock.audio import File, Microphone, SampleSource, Stdin
-from edge_unlock.audio.source import Closing
-from edge_unlock.config import Settings, default_home
-from edge_unlock.encoder import Encoder
 from edge_unlock.errors import KeySourceError, WrongKeyError
-from edge_unlock.hearing import Heard, hear
-from edge_unlock.model import ModelPackage
-from edge_unlock.scoring import Scorer
-from edge_unlock.segment import Segmenter
-from edge_unlock.vault import KeyFile, ModelIdentity, Passphrase, Vault
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from edge_unlock.audio import SampleSource
+    from edge_unlock.config import Settings
+    from edge_unlock.encoder import Encoder
+    from edge_unlock.hearing import Heard
+    from edge_unlock.model import ModelPackage
+    from edge_unlock.scoring import Scorer
+    from edge_unlock.segment import Segmenter
+    from edge_unlock.vault import KeyFile, ModelIdentity, Passphrase, Vault
 
 PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_PASSPHRASE_FILE"  # noqa: S105  # a name
 NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  # a name
@@ -27,46 +32,73 @@ NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Session(Closing):
-    """One run of the command line; everything in it is made when it is first needed."""
+class Session:
+    """One run of the command line; everything in it is imported and made when first needed."""
 
     def __init__(self, home: Path | None, model: Path | None) -> None:
-        self.home = home or default_home()
+        self._home = home
         self._model = model
         self._open = ExitStack()
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Close the vault, if it was opened."""
         self._open.close()
 
     @cached_property
+    def home(self) -> Path:
+        """The state directory."""
+        from edge_unlock.config import default_home
+
+        return self._home or default_home()
+
+    @cached_property
     def settings(self) -> Settings:
         """The contents of config.toml."""
+        from edge_unlock.config import Settings
+
         return Settings.load(self.home)
 
     @cached_property
     def package(self) -> ModelPackage:
         """The model package in use."""
+        from edge_unlock.model import ModelPackage
+
         return ModelPackage.load(self._model or self.settings.model, self.settings.trusted_key)
 
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder of the package."""
+        from edge_unlock.encoder import Encoder
+
         return Encoder(self.package)
 
     @cached_property
     def scorer(self) -> Scorer:
         """The scorer of the package."""
+        from edge_unlock.scoring import Scorer
+
         return Scorer(self.package)
 
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter, with its VAD loaded."""
+        from edge_unlock.segment import Segmenter
+
         return Segmenter()
 
     @cached_property
     def identity(self) -> ModelIdentity:
         """What binds templates to the model in use."""
+        from edge_unlock.vault import ModelIdentity
+
         manifest = self.package.manifest
         return ModelIdentity(
             self.package.sha256, manifest.front_end_sha256(), manifest.encoder.embedding_size
@@ -75,6 +107,8 @@ class Session(Closing):
     @cached_property
     def vault(self) -> Vault:
         """The vault, opened with the key source that it was made with."""
+        from edge_unlock.vault import KeyFile, Vault
+
         kind = Vault.key_source_kind(self.home)
         try:
             vault = Vault.open(self.home, self.key_source(kind))
@@ -83,30 +117,49 @@ class Session(Closing):
                 raise
             # a rekey was interrupted after the vault had changed its key: finish it
             vault = Vault.open(self.home, KeyFile(self.next_keyfile))
-            self.next_keyfile.replace(self.settings.keyfile)
+            self.next_keyfile.replace(self.keyfile)
         return self._open.enter_context(vault)
+
+    @cached_property
+    def keyfile(self) -> Path:
+        """The key of a vault with a key file."""
+        from edge_unlock.config import default_keyfile
+
+        return self.settings.keyfile or default_keyfile()
 
     @property
     def next_keyfile(self) -> Path:
         """Where a new key lies until the vault has changed to it."""
-        return self.settings.keyfile.with_name(f"{self.settings.keyfile.name}.next")
+        return self.keyfile.with_name(f"{self.keyfile.name}.next")
 
     def key_source(self, kind: str, *, new: bool = False) -> KeyFile | Passphrase:
         """The key source of that kind; a ``new`` passphrase is asked for twice."""
+        from edge_unlock.vault import KeyFile, Passphrase
+
         if kind == KeyFile.kind:
             if new:
-                self.settings.keyfile.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return KeyFile(self.settings.keyfile)
+                self.keyfile.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return KeyFile(self.keyfile)
         return Passphrase(passphrase_asker("Passphrase of the vault", new=new))
 
     def source(self, path: str | None, device: str | None) -> SampleSource:
         """The file at ``path`` (raw PCM on stdin for ``-``), the microphone without one."""
         if path is None:
+            from edge_unlock.audio import Microphone
+
             return Microphone(device if device is not None else self.settings.device)
-        return Stdin() if path == "-" else File(Path(path))
+        if path == "-":
+            from edge_unlock.audio import Stdin
+
+            return Stdin()
+        from edge_unlock.audio import File
+
+        return File(Path(path))
 
     def hear_all(self, path: str) -> list[Heard]:
         """All utterances of one input."""
+        from edge_unlock.hearing import hear
+
         with self.source(path, None) as source:
             return list(hear(source, self.segmenter))
 
@@ -114,6 +167,8 @@ class Session(Closing):
         self, paths: Sequence[str], device: str | None, deadline_s: float | None
     ) -> Generator[Heard, None, None]:
         """Utterances as they end: of the inputs in turn, or of the microphone."""
+        from edge_unlock.hearing import hear
+
         chosen: Sequence[str | None] = paths or (None,)
         for path in chosen:
             with self.source(path, device) as source:
@@ -124,6 +179,7 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
     """How a passphrase is obtained: from a file that the environment names, or by a prompt.
 
     A ``new`` one has a variable of its own, for commands that need the old one as well.
+    What nobody sees does not count: blanks and line ends around it, an editor's byte order mark.
     """
 
     def ask() -> str:
@@ -133,9 +189,9 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
             entered: str = click.prompt(
                 prompt, hide_input=True, confirmation_prompt=new, err=True, prompt_suffix=": "
             )
-            return entered
+            return entered.strip()
         try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\n")
+            return Path(path).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise KeySourceError(
                 f"cannot read the passphrase from {path}", "Name a text file that you can read."
@@ -144,9 +200,20 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
     return ask
 
 
-def print_json(fields: Any) -> None:
-    """Print one JSON object on a line of its own, at once."""
-    click.echo(msgspec.json.encode(fields).decode())
+def print_json(fields: dict[str, Any]) -> None:
+    """Print one JSON object on a line of its own, at once, in UTF-8 whatever the terminal's is.
+
+    A file name that is no UTF-8 shows its strange bytes as ``\\xE9``.
+    """
+    import msgspec
+
+    shown = {
+        key: value.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        if isinstance(value, str)
+        else value
+        for key, value in fields.items()
+    }
+    click.echo(msgspec.json.encode(shown))
 
 
 def input_options(command: F) -> F:

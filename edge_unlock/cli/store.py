@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from edge_unlock.cli.session import Session, passphrase_asker, print_json
-from edge_unlock.vault import KeyFile, Passphrase, Vault
+from edge_unlock.vault import KeyFile, Passphrase
 
 key_source_option = click.option(
     "--key-source",
@@ -23,6 +23,8 @@ key_source_option = click.option(
 @click.pass_obj
 def init(session: Session, kind: str) -> None:
     """Create an empty vault."""
+    from edge_unlock.vault import Vault
+
     with Vault.create(session.home, session.key_source(kind, new=True)):
         pass
     click.echo(f"created: {session.home} (key source: {kind})")
@@ -80,6 +82,8 @@ def export(session: Session, file: Path) -> None:
 @click.pass_obj
 def import_(session: Session, file: Path, kind: str) -> None:
     """Make a new vault from an exported FILE."""
+    from edge_unlock.vault import Vault
+
     passphrase = Passphrase(passphrase_asker("Passphrase of the export", new=False))
     with Vault.import_(session.home, file, passphrase, session.key_source(kind, new=True)):
         pass
@@ -94,7 +98,7 @@ def rekey(session: Session, kind: str) -> None:
     vault = session.vault
     if kind == KeyFile.kind:
         vault.rekey(KeyFile(session.next_keyfile))
-        session.next_keyfile.replace(session.settings.keyfile)
+        session.next_keyfile.replace(session.keyfile)
     else:
         vault.rekey(session.key_source(kind, new=True))
     click.echo(f"rekeyed: {session.home} (key source: {kind})")

@@ -1,15 +1,10 @@
 """Commands about the installation itself: devices, doctor, demo, bench, version."""
 
 from dataclasses import asdict
-from importlib.metadata import version as distribution_version
 
 import click
 
-from edge_unlock.audio import list_devices
-from edge_unlock.bench import measure
 from edge_unlock.cli.session import Session, print_json
-from edge_unlock.demo import run_demo
-from edge_unlock.doctor import examine
 from edge_unlock.errors import DeviceError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
@@ -19,6 +14,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 @json_option
 def devices(as_json: bool) -> None:
     """List the microphones."""
+    from edge_unlock.audio import list_devices
+
     found = list_devices()
     if not found:
         raise DeviceError("no microphone found", "Plug one in, and check `arecord -l`.")
@@ -40,10 +37,11 @@ def devices(as_json: bool) -> None:
 @click.pass_context
 def doctor(ctx: click.Context, session: Session, device: str | None, as_json: bool) -> None:
     """Check model, vault, key and microphone; exit 0 only if all is well."""
+    from edge_unlock.doctor import examine
+
     passed = True
     for finding in examine(
         lambda: session.package,
-        session.home,
         lambda: session.vault,
         device if device is not None else session.settings.device,
     ):
@@ -60,6 +58,8 @@ def doctor(ctx: click.Context, session: Session, device: str | None, as_json: bo
 @click.command()
 def demo() -> None:
     """Enroll one synthetic voice, accept it, and reject another; needs no microphone."""
+    from edge_unlock.demo import run_demo
+
     run_demo(click.echo)
 
 
@@ -68,6 +68,8 @@ def demo() -> None:
 @click.pass_obj
 def bench(session: Session, as_json: bool) -> None:
     """Measure what each stage costs on this machine."""
+    from edge_unlock.bench import measure
+
     for measurement in measure(session.encoder):
         if as_json:
             print_json(asdict(measurement))
@@ -80,6 +82,8 @@ def bench(session: Session, as_json: bool) -> None:
 @click.pass_obj
 def version(session: Session) -> None:
     """Print the version of edge-unlock and of its model."""
+    from importlib.metadata import version as distribution_version
+
     manifest = session.package.manifest
     click.echo(f"edge-unlock {distribution_version('edge-unlock')}")
     click.echo(f"model {manifest.name} {manifest.version}")

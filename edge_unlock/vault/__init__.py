@@ -1,9 +1,14 @@
 """Enrollment templates, stored encrypted."""
 
-from edge_unlock.vault.keys import Argon2Cost, KeyFile, KeySource, Passphrase
-from edge_unlock.vault.names import validate_user_name
-from edge_unlock.vault.record import Consent, ModelIdentity, Template, UserEntry
-from edge_unlock.vault.vault import Vault
+from typing import TYPE_CHECKING
+
+from edge_unlock.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from edge_unlock.vault.keys import Argon2Cost, KeyFile, KeySource, Passphrase
+    from edge_unlock.vault.names import validate_user_name
+    from edge_unlock.vault.record import Consent, ModelIdentity, Template, UserEntry
+    from edge_unlock.vault.vault import Vault
 
 __all__ = [
     "Argon2Cost",
@@ -17,3 +22,18 @@ __all__ = [
     "Vault",
     "validate_user_name",
 ]
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Argon2Cost": "keys",
+        "Consent": "record",
+        "KeyFile": "keys",
+        "KeySource": "keys",
+        "ModelIdentity": "record",
+        "Passphrase": "keys",
+        "Template": "record",
+        "UserEntry": "record",
+        "Vault": "vault",
+        "validate_user_name": "names",
+    },
+)

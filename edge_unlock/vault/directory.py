@@ -10,6 +10,8 @@ from typing import BinaryIO
 from edge_unlock.errors import AuthenticationError, VaultError, VaultMissingError
 from edge_unlock.vault import files
 
+_TRIAL_BYTES = 16 * 1024  # more than the counters, the log's end and a line take together
+
 
 class Directory:
     """A directory held by its descriptor, so that a later change of its path has no effect."""
@@ -103,6 +105,10 @@ class Directory:
     def replace(self, name: str, data: bytes) -> None:
         """Write a file as a whole, durably."""
         files.replace(name, self._descriptor, self._noun(name), data)
+
+    def check_writable(self) -> None:
+        """Write a file as ``replace`` does, and delete it; VaultError when that is impossible."""
+        files.try_write(self._descriptor, str(self.path), bytes(_TRIAL_BYTES))
 
     def remove(self, name: str) -> None:
         """Delete a file."""

@@ -93,6 +93,12 @@ def create(name: str, directory: int, noun: str, data: bytes) -> None:
         os.unlink(temporary, dir_fd=directory)
 
 
+def try_write(directory: int, noun: str, data: bytes) -> None:
+    """Write a file as ``replace`` does, and delete it instead of naming it."""
+    with _temporary(directory, noun, data) as temporary:
+        os.unlink(temporary, dir_fd=directory)
+
+
 def is_temporary(name: str) -> bool:
     """Say whether ``name`` is what a crash during a write leaves behind."""
     return name.startswith(_TEMPORARY_PREFIX)

@@ -108,6 +108,16 @@ class Vault:
         finally:
             directory.close()
 
+    @property
+    def key_kind(self) -> str:
+        """The kind of key that opened the vault."""
+        return kind_of(self._store.kek.id)
+
+    def check_writable(self) -> None:
+        """Raise VaultError where no attempt could be recorded: a disk that is full or read-only."""
+        with self._store.writing():
+            self._store.home.check_writable()
+
     def users(self) -> list[UserEntry]:
         """Return who is enrolled, by name."""
         with self._store.reading() as snapshot:

@@ -54,6 +54,17 @@ def test_a_passphrase_may_come_from_a_file(installation, tmp_path):
     assert_error(missing, 1, "passphrase")
 
 
+def test_a_passphrase_file_may_come_from_any_editor(installation, tmp_path):
+    written = (PHRASE, f"{PHRASE}\r\n", f"\ufeff{PHRASE}\r\n", f"{PHRASE} \n")
+    for number, text in enumerate(written):
+        (tmp_path / str(number)).write_bytes(text.encode())
+    files = [{"EDGE_UNLOCK_PASSPHRASE_FILE": str(tmp_path / str(n))} for n in range(len(written))]
+    assert installation.run("init", "--key-source", "passphrase", **files[0]).exit_code == 0
+    for file in files:
+        assert installation.run("list", **file).exit_code == 0
+    assert installation.run("list", stdin=f"{PHRASE} \n").exit_code == 0  # typed, likewise
+
+
 def test_an_export_opens_elsewhere(enrolled, people, tmp_path):
     secret = tmp_path / "phrase"
     secret.write_text(PHRASE)
