@@ -13,7 +13,7 @@ fail() { # WHAT AND WHAT TO DO
     exit 1
 }
 reason() { # the first error of apt-get, sudo or pip in the log; failing that, the last line
-    grep -m1 -iE '^(E|sudo|error): ' "$log" || grep . "$log" | tail -n1
+    { grep -E '^ *(E|sudo|ERROR): ' "$log" || grep . "$log" | tail -n1; } | sed -n '1s/^ *//p'
 }
 
 extras=(manual microphone)
@@ -76,7 +76,7 @@ python=$venv/bin/python
     fail "this Python is a 32-bit one: install a 64-bit Python (on a Raspberry Pi: the 64-bit Raspberry Pi OS)"
 
 [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
-names=$(IFS=, && echo "${extras[*]}")
-"$venv/bin/pip" install --quiet --disable-pip-version-check -e "$root[$names]" >"$log" 2>&1 ||
-    fail "pip cannot install the Python packages ($(reason)): see to the network and run this again"
+install=("$venv/bin/pip" install -e "$root[$(IFS=, && echo "${extras[*]}")]")
+"${install[@]}" --quiet --disable-pip-version-check >"$log" 2>&1 ||
+    fail "pip cannot install the Python packages ($(reason)): see to the network; all is told by: ${install[*]}"
 bash "$root/deploy/share.sh" "$venv/bin" "$venv/share"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-TOOLS = ("bash", "cat", "dirname", "env", "grep", "mktemp", "rm", "tail", "uname")
+TOOLS = ("bash", "cat", "dirname", "env", "grep", "mktemp", "rm", "sed", "tail", "uname")
 BY_HAND = "ask an administrator to run: apt-get install --no-install-recommends python3-venv"
 
 # stand-ins, since the real ones need root, and some a system that this is not
@@ -90,11 +90,11 @@ def set_up(directory: Path, programs: dict[str, str], *arguments: str):
                 *" venv "*)
                     /bin/mkdir -p "$3/bin"
                     echo '#!/bin/sh' >"$3/bin/pip"
-                    echo 'echo WARNING: retry; echo ERROR: no network; exit 1' >>"$3/bin/pip"
+                    echo 'echo error: nested; echo "  ERROR: no network"; exit 1' >>"$3/bin/pip"
                     /bin/chmod +x "$3/bin/pip";;
                 esac"""
             },
-            "(ERROR: no network): see to the network and run this again",
+            "(ERROR: no network): see to the network; all is told by: ",
             id="no network for pip",
         ),
     ],
