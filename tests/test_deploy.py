@@ -1,14 +1,16 @@
-"""What setup.sh says where it cannot go on, and what share.sh writes."""
+"""What setup.sh says where it cannot go on, what share.sh writes, what a distribution holds."""
 
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+CHECKOUT = Path(__file__).parents[1]
+DEPLOY = CHECKOUT / "deploy"
 TOOLS = ("bash", "cat", "dirname", "env", "grep", "mktemp", "rm", "sed", "tail", "uname")
 BY_HAND = "ask an administrator to run: apt-get install --no-install-recommends python3-venv"
 
@@ -171,3 +173,23 @@ def test_bash_completes_a_command(share):
         check=True,
     )
     assert result.stdout == "verify\n"
+
+
+@pytest.mark.slow
+def test_the_source_without_checkpoints_makes_the_very_wheel_of_the_checkout(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "hatchling"], check=True)
+    build = [python, "-m", "hatchling", "build", "-d", tmp_path / "dist"]
+    subprocess.run(build, cwd=CHECKOUT, check=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    (source,) = (tmp_path / "dist").glob("*.tar.gz")
+    expected = wheel.read_bytes()
+    wheel.unlink()
+    with tarfile.open(source) as archive:
+        assert not [name for name in archive.getnames() if "/checkpoints/" in name]
+        archive.extractall(tmp_path, filter="data")
+    subprocess.run(
+        [*build, "-t", "wheel"], cwd=tmp_path / source.name.removesuffix(".tar.gz"), check=True
+    )
+    assert wheel.read_bytes() == expected
