@@ -205,6 +205,10 @@ def _runtime() -> ModuleType:
     Imported when a model is loaded, so that what needs none starts without it. Raises
     ``ModelError`` when it is missing or broken.
     """
+    # On aarch64 importing tflite-runtime 2.14 makes the processor flush denormals to zero. numpy
+    # measures a type at its first finfo and would warn of it then: let it measure, and keep, now.
+    for dtype in (np.float32, np.float64):
+        np.finfo(dtype)
     try:
         try:
             from tflite_runtime import interpreter  # noqa: PLC0415

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -95,3 +98,52 @@ def test_samples_that_cannot_be_embedded_are_refused(encoder, samples):
     with pytest.raises(AudioError) as caught:
         encoder.embed(samples, 16000)
     assert caught.value.hint
+
+
+FLUSH_TO_ZERO = """
+__attribute__((constructor)) static void flush_to_zero(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(1UL << 24));
+#else
+#error unknown processor
+#endif
+}
+"""
+EMBED = """
+import ctypes, sys, warnings
+library, samples = sys.argv[1:]
+class Flushing:
+    @staticmethod
+    def find_spec(name, path, target=None):
+        if library and name in ("tflite_runtime.interpreter", "ai_edge_litert.interpreter"):
+            ctypes.CDLL(library)
+sys.meta_path.insert(0, Flushing)
+warnings.simplefilter("error")
+import numpy as np
+from edge_unlock.encoder import Encoder
+embedding = Encoder.load().embed(np.load(samples), 16000)
+np.finfo(np.float32), np.finfo(np.float64)
+print(np.float32(1e-38) * np.float32(1e-3) == 0)
+print(*embedding.tolist())
+"""
+
+
+def test_a_runtime_that_flushes_denormals_to_zero_changes_nothing(tmp_path):
+    """As tflite-runtime 2.14 does on aarch64 when it is imported."""
+    source, library = tmp_path / "flush.c", tmp_path / "flush.so"
+    source.write_text(FLUSH_TO_ZERO)
+    subprocess.run(["gcc", "-shared", "-fPIC", source, "-o", library], check=True)
+    np.save(tmp_path / "samples.npy", UTTERANCE)
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", EMBED, flush, tmp_path / "samples.npy"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for flush in ("", library)
+    ]
+    assert [flushes for flushes, _ in said] == ["False", "True"]
+    assert said[0][1] == said[1][1]
