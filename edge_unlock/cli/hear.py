@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from edge_unlock.actions import Command
-from edge_unlock.cli.session import F, Session, input_options, print_json
+from edge_unlock.cli.session import STREAM, F, Session, input_options, print_json
 from edge_unlock.errors import ActionError, NoSpeechError
 from edge_unlock.gatekeeper import Gatekeeper
 from edge_unlock.hearing import Heard
@@ -24,7 +24,7 @@ operating_point_option = click.option(
 
 
 def timeout_option(default_s: float | None) -> Callable[[F], F]:
-    """How long the microphone is heard."""
+    """How long the microphone, or a stream on standard input, is heard."""
     return click.option(
         "--timeout",
         "timeout_s",
@@ -32,7 +32,7 @@ def timeout_option(default_s: float | None) -> Callable[[F], F]:
         metavar="SECONDS",
         default=default_s,
         show_default=default_s is not None,
-        help="Stop hearing after so long.",
+        help="Stop hearing a microphone or a stream after so long.",
     )
 
 
@@ -55,7 +55,8 @@ def verify(
 ) -> None:
     """Decide whether the speaker is NAME.
 
-    Several inputs are one attempt: what is said in all of them is judged together.
+    Several files are one attempt: what is said in all of them is judged together. Of a
+    microphone or a stream, each utterance is one, until somebody is accepted or rejected.
     """
     ctx.exit(_decide_once(session, name, inputs, device, as_json, operating_point, timeout_s))
 
@@ -162,15 +163,18 @@ def _decide_once(
     timeout_s: float,
 ) -> int:
     """Judge one attempt; returns the exit code."""
+    is_live = not inputs or STREAM in inputs
+    if is_live and len(inputs) > 1:
+        raise click.UsageError("--input - has no end to wait for, and must be the only input")
     gatekeeper = _gatekeeper(session, name, operating_point)
     attempts: Iterable[Sequence[Heard]]
-    if inputs:
+    if not is_live:
         attempts = [[heard for path in inputs for heard in session.hear_all(path)]]
     else:
         if not as_json:
             click.echo("Speak now.", err=True)
         deadline_s = time.monotonic() + timeout_s
-        attempts = ([heard] for heard in session.hear_each((), device, deadline_s))
+        attempts = ([heard] for heard in session.hear_each(inputs, device, deadline_s))
     for heard in attempts:
         decision = gatekeeper.judge(heard)
         _report(decision, as_json)

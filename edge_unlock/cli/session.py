@@ -24,6 +24,9 @@ from edge_unlock.vault import KeyFile, ModelIdentity, Passphrase, Vault
 PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_PASSPHRASE_FILE"  # noqa: S105  # a name
 NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  # a name
 
+STREAM = "-"
+"""The input that is raw PCM on standard input."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -103,7 +106,7 @@ class Session(Closing):
         """The file at ``path`` (raw PCM on stdin for ``-``), the microphone without one."""
         if path is None:
             return Microphone(device if device is not None else self.settings.device)
-        return Stdin() if path == "-" else File(Path(path))
+        return Stdin() if path == STREAM else File(Path(path))
 
     def hear_all(self, path: str) -> list[Heard]:
         """All utterances of one input."""

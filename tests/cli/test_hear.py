@@ -1,6 +1,8 @@
 import json
+import os
 import shutil
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -59,6 +61,41 @@ def test_raw_samples_come_from_standard_input(enrolled, people):
     samples, _ = soundfile.read(people["alice"][4], dtype="int16")
     result = enrolled.run("verify", "alice", "--input", "-", stdin=samples.tobytes())
     assert result.exit_code == 0
+
+
+@pytest.fixture
+def pipe():
+    """A reader and a writer; the writer stays open until the test is over."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as out, os.fdopen(writer, "wb") as into:
+        yield out, into
+
+
+@pytest.mark.parametrize("command", [("verify", "alice"), ("identify",), ("listen", "--once")])
+def test_a_stream_is_decided_on_before_it_ends(enrolled, people, pipe, command):
+    out, into = pipe
+    samples, _ = soundfile.read(people["alice"][4], dtype="int16")
+    arguments = (*command, "--input", "-", "--timeout", "60")
+    with enrolled.start(*arguments, stdin=out) as deciding:
+        with suppress(BrokenPipeError):  # it may have decided before the last sample
+            into.write(samples.tobytes() + bytes(32000))
+            into.flush()
+        assert deciding.wait(50) == 0, deciding.stderr.read()
+
+
+@pytest.mark.parametrize("command", [("verify", "alice"), ("identify",), ("listen",)])
+def test_the_timeout_holds_on_a_silent_pipe(enrolled, pipe, command):
+    with enrolled.start(*command, "--input", "-", "--timeout", "0.5", stdin=pipe[0]) as waiting:
+        assert waiting.wait(50) == 4, waiting.stderr.read()
+
+
+def test_each_utterance_of_a_stream_is_an_attempt(enrolled, people):
+    stranger, _ = soundfile.read(people["bob"][4], dtype="int16")
+    owner, _ = soundfile.read(people["alice"][4], dtype="int16")
+    stream = np.concatenate((stranger, owner)).tobytes()
+    assert enrolled.run("verify", "alice", "--input", "-", stdin=stream).exit_code == 3
+    mixed = ("--input", "-", "--input", people["alice"][4])
+    assert enrolled.run("verify", "alice", *mixed, stdin=stream).exit_code == 2
 
 
 def test_stereo_at_48_khz_works(enrolled, people, tmp_path):
