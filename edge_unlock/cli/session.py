@@ -1,5 +1,6 @@
 """What the commands share: the state directory, the vault, the encoder, and the sources."""
 
+import math
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
@@ -26,6 +27,9 @@ NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  
 
 STREAM = "-"
 """The input that is raw PCM on standard input."""
+
+MAX_WHOLE_S = 300.0
+"""Files that are judged as a whole may last so long; of longer ones memory and time run away."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,15 +106,18 @@ class Session(Closing):
             return KeyFile(self.settings.keyfile)
         return Passphrase(passphrase_asker("Passphrase of the vault", new=new))
 
-    def source(self, path: str | None, device: str | None) -> SampleSource:
-        """The file at ``path`` (raw PCM on stdin for ``-``), the microphone without one."""
+    def source(self, path: str | None, device: str | None, max_s: float = math.inf) -> SampleSource:
+        """The file at ``path`` (raw PCM on stdin for ``-``), the microphone without one.
+
+        A file of more than ``max_s`` is refused.
+        """
         if path is None:
             return Microphone(device if device is not None else self.settings.device)
-        return Stdin() if path == STREAM else File(Path(path))
+        return Stdin() if path == STREAM else File(Path(path), max_s)
 
     def hear_all(self, path: str) -> list[Heard]:
-        """All utterances of one input."""
-        with self.source(path, None) as source:
+        """All utterances of one input, of 5 minutes at most."""
+        with self.source(path, None, MAX_WHOLE_S) as source:
             return list(hear(source, self.segmenter))
 
     def hear_each(

@@ -272,3 +272,10 @@ def test_a_name_may_be_typed_in_another_unicode_form(initialized, people):
     result = initialized.run("verify", "zoe\u0308", "--json", "--input", people["alice"][4])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["user"] == "zo\u00eb"
+
+
+@pytest.mark.parametrize("command", [("verify", "alice"), ("enroll", "bob", "--consent")])
+def test_a_file_of_more_than_5_minutes_is_refused(enrolled, tmp_path, command):
+    soundfile.write(tmp_path / "long.flac", np.zeros(8000 * 301), 8000)
+    result = enrolled.run(*command, "--input", tmp_path / "long.flac")
+    assert_error(result, 1, "longer than 5 minutes")
