@@ -102,3 +102,7 @@ class LockedOutError(EdgeUnlockError):
 
 class ActionError(EdgeUnlockError):
     """The unlock action could not be carried out."""
+
+
+class OutputError(EdgeUnlockError):
+    """Standard output cannot be written."""

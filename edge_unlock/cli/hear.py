@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from edge_unlock.actions import Command
+from edge_unlock.cli.output import say
 from edge_unlock.cli.session import STREAM, F, Session, input_options, print_json
 from edge_unlock.errors import ActionError, NoSpeechError
 from edge_unlock.gatekeeper import Gatekeeper
@@ -84,12 +85,15 @@ class _ListenCommand(click.Command):
     """Takes everything after ``--on-unlock`` as the command to run."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--on-unlock" in args:
-            position = args.index("--on-unlock")
-            ctx.meta["on_unlock"] = args[position + 1 :]
-            args = args[:position]
-            if not ctx.meta["on_unlock"]:
+        for position, argument in enumerate(args):
+            option, equals, program = argument.partition("=")
+            if option != "--on-unlock":
+                continue
+            command = [*([program] if equals else []), *args[position + 1 :]]
+            if not (command and command[0]):
                 raise click.UsageError("--on-unlock needs a command", ctx)
+            ctx.meta["on_unlock"] = command
+            return super().parse_args(ctx, args[:position])
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -111,6 +115,7 @@ class _ListenCommand(click.Command):
 @operating_point_option
 @timeout_option(None)
 @click.option("--user", "name", metavar="NAME", help="Accept nobody but NAME.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--once", is_flag=True, help="Stop after the first acceptance or rejection.")
 @click.pass_obj
 @click.pass_context
@@ -123,6 +128,7 @@ def listen(
     operating_point: str | None,
     timeout_s: float | None,
     name: str | None,
+    quiet: bool,
     once: bool,
 ) -> None:
     """Listen until stopped, deciding on every utterance.
@@ -131,23 +137,25 @@ def listen(
     and the unlock command, if any, succeeded.
     """
     arguments = ctx.meta.get("on_unlock")
-    action = Command(arguments, session.settings.action_timeout_s) if arguments else None
+    action = None
+    if arguments:
+        action = Command(arguments, session.settings.action_timeout_s, reserved=as_json)
     gatekeeper = _gatekeeper(session, name, operating_point)
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     outcomes: set[int] = set()
-    if not (inputs or as_json):
+    if not (inputs or as_json or quiet):
         click.echo("Listening; stop with Ctrl-C.", err=True)
     for heard in session.hear_each(inputs, device, deadline_s):
         decision = gatekeeper.judge([heard])
-        _report(decision, as_json)
-        outcome = EXIT_CODES[decision.decision]
-        if decision.is_accepted and action is not None:
-            try:
-                action.run(decision)
-            except ActionError as error:
-                click.echo(f"edge-unlock: error: {error}\nhint: {error.hint}", err=True)
-                outcome = error.exit_code
-        outcomes.add(outcome)
+        # first, so that a full disk or a closed terminal does not keep the door shut
+        failure = _unlock(action, decision)
+        if failure is not None:
+            click.echo(f"edge-unlock: error: {failure}\nhint: {failure.hint}", err=True)
+        if as_json and not quiet:
+            print_json(msgspec.structs.asdict(decision))
+        elif not quiet:
+            say(f"{time.strftime('%H:%M:%S')}  {' '.join([_words(decision), *_hint(decision)])}")
+        outcomes.add(EXIT_CODES[decision.decision] if failure is None else failure.exit_code)
         if once and decision.decision != "retry":
             break
     ctx.exit(min(outcomes, default=NoSpeechError.exit_code))
@@ -194,10 +202,27 @@ def _gatekeeper(session: Session, name: str | None, operating_point: str | None)
     return Gatekeeper(vault, recognizer, name)
 
 
+def _unlock(action: Command | None, decision: Decision) -> ActionError | None:
+    """Do what an acceptance is to do; returns what went wrong."""
+    if action is not None and decision.is_accepted:
+        try:
+            action.run(decision)
+        except ActionError as error:
+            return error
+    return None
+
+
 def _report(decision: Decision, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.structs.asdict(decision))
         return
+    say(_words(decision))
+    for hint in _hint(decision):
+        click.echo(f"hint: {hint}", err=True)
+
+
+def _words(decision: Decision) -> str:
+    """What was decided, and on what grounds."""
     words = decision.decision if decision.user is None else f"{decision.decision}: {decision.user}"
     if decision.reason:
         words += f" ({decision.reason})"
@@ -205,6 +230,11 @@ def _report(decision: Decision, as_json: bool) -> None:
         words += f"  score {decision.score:.3f}, needed {decision.threshold:.3f}"
     if decision.llr is not None:
         words += f", log-likelihood ratio {decision.llr:+.1f}"
-    click.echo(f"{words}, {decision.seconds:.1f} s" if decision.seconds else words)
+    return f"{words}, {decision.seconds:.1f} s" if decision.seconds else words
+
+
+def _hint(decision: Decision) -> list[str]:
+    """What to do better next time, where that is known."""
     if decision.decision == "retry" and decision.reason:
-        click.echo(f"hint: {Fault(decision.reason).hint}", err=True)
+        return [Fault(decision.reason).hint]
+    return []

@@ -13,6 +13,7 @@ import msgspec
 
 from edge_unlock.audio import File, Microphone, SampleSource, Stdin
 from edge_unlock.audio.source import Closing
+from edge_unlock.cli.output import say
 from edge_unlock.config import Settings, default_home
 from edge_unlock.encoder import Encoder
 from edge_unlock.errors import KeySourceError, WrongKeyError
@@ -156,7 +157,7 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
 
 def print_json(fields: Any) -> None:
     """Print one JSON object on a line of its own, at once."""
-    click.echo(msgspec.json.encode(fields).decode())
+    say(msgspec.json.encode(fields))  # as bytes: JSON is UTF-8, whatever the terminal's encoding
 
 
 def input_options(command: F) -> F:

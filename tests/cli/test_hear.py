@@ -1,8 +1,11 @@
 import json
 import os
+import re
 import shutil
+import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,6 +139,83 @@ def test_a_failing_unlock_command_is_an_error(enrolled, people):
     result = enrolled.run("listen", "--input", people["alice"][4], "--on-unlock", "false")
     assert_error(result, 1, "status 1")
     assert enrolled.run("listen", "--on-unlock").exit_code == 2
+
+
+def test_an_unlock_command_that_cannot_be_run_is_told_before_anybody_speaks(enrolled, people):
+    before = enrolled.state()
+    arguments = ("listen", "--once", "--input", people["alice"][4])
+    result = enrolled.run(*arguments, "--on-unlock", "touch opened")
+    assert_error(result, 1, "touch opened")
+    assert "quotes" in result.stderr
+    assert enrolled.state() == before
+    assert enrolled.run(*arguments, "--on-unlock=").exit_code == 2
+
+
+def test_the_unlock_command_may_follow_an_equals_sign(enrolled, people, tmp_path):
+    opened = tmp_path / "opened"
+    arguments = ("listen", "--once", "--input", people["alice"][4])
+    assert enrolled.run(*arguments, "--on-unlock=touch", opened).exit_code == 0
+    assert opened.exists()
+
+
+def test_what_the_unlock_command_prints_stays_out_of_json(enrolled, people):
+    arguments = ("listen", "--json", "--once", "--input", people["alice"][4])
+    with enrolled.start(*arguments, "--on-unlock", "echo", "on", stdout=subprocess.PIPE) as child:
+        out, err = child.communicate()
+    assert json.loads(out)["decision"] == "accepted"
+    assert b"on\n" in err
+
+
+def test_a_person_watching_sees_a_timed_line_for_each_decision(enrolled, people):
+    arguments = ("listen", "--input", people["bob"][4], "--input", people["alice"][4])
+    result = enrolled.run(*arguments)
+    lines = result.stdout.splitlines()
+    assert all(re.match(r"\d\d:\d\d:\d\d  (accepted|rejected|retry)", line) for line in lines)
+    assert "accepted: alice" in lines[-1] and not result.stderr
+    quiet = enrolled.run(*arguments, "--quiet")
+    assert quiet.exit_code == 0 and not quiet.output
+    failing = enrolled.run(*arguments, "--quiet", "--on-unlock", "false")
+    assert not failing.stdout and "status 1" in failing.stderr
+
+
+@pytest.fixture
+def zhanna(initialized, people):
+    assert initialized.enroll("Жанна", people["alice"][:4]).exit_code == 0
+    return initialized
+
+
+def unlock(zhanna, people, opened, *options, **where):
+    action = ("--on-unlock", "touch", opened)
+    arguments = ("listen", "--once", *options, "--input", people["alice"][4], *action)
+    with zhanna.start(*arguments, **where) as listening:
+        out, err = listening.communicate()
+    return listening.returncode, out, err.decode()
+
+
+def test_a_name_that_the_terminal_cannot_show_unlocks(zhanna, people, tmp_path):
+    where = {"env": {"PYTHONIOENCODING": "latin-1"}, "stdout": subprocess.PIPE}
+    opened = tmp_path / "opened"
+    exit_code, out, err = unlock(zhanna, people, opened, **where)
+    assert opened.exists() and (exit_code, err) == (0, "")
+    assert rb"\u0416" in out
+    exit_code, out, err = unlock(zhanna, people, opened, "--json", **where)
+    assert (exit_code, err) == (0, "")
+    assert json.loads(out)["user"] == "Жанна"
+
+
+def test_a_full_disk_does_not_keep_the_door_shut(zhanna, people, tmp_path):
+    opened = tmp_path / "opened"
+    with Path("/dev/full").open("wb") as full:
+        exit_code, _, err = unlock(zhanna, people, opened, stdout=full)
+    assert opened.exists() and exit_code == 1
+    what, hint = err.splitlines()
+    assert "No space left" in what and hint.startswith("hint: ") and "defect" not in hint
+
+
+def test_a_closed_standard_output_does_not_keep_the_door_shut(zhanna, people, tmp_path):
+    opened = tmp_path / "opened"
+    exit_code, _, err = unlock(zhanna, people, opened, preexec_fn=lambda: os.close(1))
+    assert opened.exists() and (exit_code, err) == (0, "")
 
 
 def test_listen_for_one_user_rejects_the_others(enrolled, people):
