@@ -1,8 +1,11 @@
 """What happens when somebody is recognised."""
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from edge_unlock.errors import ActionError
 from edge_unlock.recognizer import Decision
@@ -12,12 +15,20 @@ class Command:
     """Runs a program on an acceptance: an argument list, no shell, nothing on its stdin.
 
     The program finds who it was in ``EDGE_UNLOCK_USER`` and how sure it is in
-    ``EDGE_UNLOCK_SCORE``.
+    ``EDGE_UNLOCK_SCORE``. Where our standard output is ``reserved`` for something else, what
+    the program prints goes to standard error.
+
+    Raises:
+        ActionError: there is no such program, or it cannot be run.
     """
 
-    def __init__(self, arguments: Sequence[str], timeout_s: float) -> None:
+    def __init__(
+        self, arguments: Sequence[str], timeout_s: float, *, reserved: bool = False
+    ) -> None:
         self._arguments = list(arguments)
         self._timeout_s = timeout_s
+        self._reserved = reserved
+        _check(self._arguments[0])
 
     def run(self, decision: Decision) -> None:
         """Run the program and wait for its end.
@@ -32,17 +43,20 @@ class Command:
             "EDGE_UNLOCK_USER": decision.user or "",
             "EDGE_UNLOCK_SCORE": f"{decision.score:.4f}",
         }
+        output = sys.__stderr__ if self._reserved else sys.__stdout__
         try:
             status = subprocess.run(
                 self._arguments,
                 env=environment,
                 stdin=subprocess.DEVNULL,
+                stdout=output or subprocess.DEVNULL,  # None: it is closed
                 timeout=self._timeout_s,
                 check=False,
             ).returncode
         except OSError as error:
+            _check(name)  # it may have changed since, and then this knows better
             raise ActionError(
-                f"cannot run {name}: {error.strerror}", "Give the program's full path."
+                f"cannot run {name}: {error.strerror}", "Run it by hand to see why."
             ) from error
         except subprocess.TimeoutExpired as error:
             raise ActionError(
@@ -51,3 +65,36 @@ class Command:
             ) from error
         if status:
             raise ActionError(f"{name} failed with status {status}", "Run it by hand to see why.")
+
+
+def _check(name: str) -> None:
+    """Raise ActionError with the right hint for a program that certainly cannot be run."""
+    path = shutil.which(name, os.F_OK)
+    if path is None:
+        hint = "Check the spelling, or give the program's full path."
+        if any(character.isspace() for character in name):
+            hint = "No shell takes it apart: leave out the quotes around program and arguments."
+        elif Path(name).is_dir():
+            hint = "This is a directory: give the path of a program."
+        elif Path(name).exists():
+            hint = f"To run the one in this directory, write ./{name}"
+        raise ActionError(f"there is no program {name!r}", hint)
+    if shutil.which(name) is None:
+        raise ActionError(f"{name} must not be executed", f"Allow it: chmod +x {path}")
+    try:
+        with Path(path).open("rb") as program:
+            start = program.read(256)
+    except OSError:
+        return  # a program may be run without being readable
+    if not start.startswith(b"#!") and b"\0" not in start:
+        raise ActionError(
+            f"{name} does not say what it is to be run with",
+            "Begin it with a line such as #!/bin/sh",
+        )
+    if start.startswith(b"#!"):
+        interpreter = start[2:].split(maxsplit=1)[:1]
+        if interpreter and not os.access(interpreter[0], os.X_OK):
+            raise ActionError(
+                f"{name} is to be run with {os.fsdecode(interpreter[0])}, which cannot be run",
+                "Correct its first line.",
+            )

@@ -24,17 +24,68 @@ def test_the_command_gets_its_arguments_as_they_are_and_learns_who_it_was(tmp_pa
 @pytest.mark.parametrize("decision", ["rejected", "retry", "locked out"])
 def test_nothing_runs_but_on_an_acceptance(decision, tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(ActionError):
+    with pytest.raises(ActionError, match="only an acceptance"):
         Command(["touch", str(out)], timeout_s=5).run(Decision(decision=decision, score=0.9))
     assert not out.exists()
 
 
-def test_a_missing_failing_or_hanging_command_is_an_error():
-    with pytest.raises(ActionError, match="nowhere"):
-        Command(["/nowhere/unlock"], timeout_s=5).run(ACCEPTED)
+def test_a_failing_or_hanging_command_is_an_error():
     with pytest.raises(ActionError, match="status 7"):
         Command([sys.executable, "-c", "raise SystemExit(7)"], timeout_s=20).run(ACCEPTED)
     start = time.monotonic()
     with pytest.raises(ActionError, match="stopped after"):
         Command(["sleep", "60"], timeout_s=0.2).run(ACCEPTED)
     assert time.monotonic() - start < 30
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Makes ``unlock`` in the working directory, which is not on the path."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(content, mode):
+        path = tmp_path / "unlock"
+        path.write_bytes(content)
+        path.chmod(mode)
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mode", "message", "hint"),
+    [
+        ("/nowhere/unlock", b"", 0, "no program", "full path"),
+        ("unlok", b"", 0, "no program", "spelling"),
+        ("gpioset --mode=time 17=1", b"", 0, "no program", "quotes"),
+        ("/", b"", 0, "no program", "directory"),
+        ("unlock", b"#!/bin/sh\n", 0o755, "no program", "./unlock"),
+        ("./unlock", b"#!/bin/sh\n", 0o644, "must not be executed", "chmod +x ./unlock"),
+        ("./unlock", b"echo open\n", 0o755, "what it is to be run with", "#!/bin/sh"),
+        ("./unlock", b"", 0o755, "what it is to be run with", "#!/bin/sh"),
+        ("./unlock", b"#!/nowhere/sh -e\n", 0o755, "/nowhere/sh", "first line"),
+    ],
+)
+def test_what_cannot_be_run_is_found_before_anybody_speaks(
+    program, name, content, mode, message, hint
+):
+    program(content, mode)
+    with pytest.raises(ActionError, match=message) as caught:
+        Command([name], timeout_s=5)
+    assert hint in caught.value.hint
+
+
+def test_what_cannot_be_run_any_more_is_an_error(program):
+    path = program(b"#!/bin/sh\n", 0o755)
+    command = Command([str(path)], timeout_s=20)
+    command.run(ACCEPTED)
+    path.unlink()
+    with pytest.raises(ActionError, match="no program"):
+        command.run(ACCEPTED)
+
+
+@pytest.mark.parametrize("reserved", [False, True])
+def test_a_reserved_standard_output_is_kept_clean(capfd, reserved):
+    Command(["echo", "relay on"], timeout_s=20, reserved=reserved).run(ACCEPTED)
+    out, err = capfd.readouterr()
+    assert (out, err) == (("", "relay on\n") if reserved else ("relay on\n", ""))

@@ -27,8 +27,9 @@ class SampleSource(Protocol):
     def blocks(self) -> Iterator[Samples]:
         """Yield blocks of float32 ``(n,)``, mono, 16 kHz, in [-1, 1], until the input ends.
 
-        Live sources yield about 512 samples at a time, files about 8192. A source is
-        read once: a second call goes on where the first stopped.
+        Live sources yield about 512 samples at a time, files about 8192; a block of none
+        says that nothing has come for a while. A source is read once: a second call goes on
+        where the first stopped.
 
         Raises:
             AudioError: the input holds no audio, or cannot be decoded.

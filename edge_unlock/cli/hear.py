@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_unlock.cli.session import F, Session, input_options, print_json
+from edge_unlock.cli.session import STREAM, F, Session, input_options, print_json
 from edge_unlock.errors import ActionError, NoSpeechError
 
 if TYPE_CHECKING:
+    from edge_unlock.actions import Command
     from edge_unlock.gatekeeper import Gatekeeper
     from edge_unlock.hearing import Heard
     from edge_unlock.recognizer import Decision
@@ -26,7 +27,7 @@ operating_point_option = click.option(
 
 
 def timeout_option(default_s: float | None) -> Callable[[F], F]:
-    """How long the microphone is heard."""
+    """How long the microphone, or a stream on standard input, is heard."""
     return click.option(
         "--timeout",
         "timeout_s",
@@ -34,7 +35,7 @@ def timeout_option(default_s: float | None) -> Callable[[F], F]:
         metavar="SECONDS",
         default=default_s,
         show_default=default_s is not None,
-        help="Stop hearing after so long.",
+        help="Stop hearing a microphone or a stream after so long.",
     )
 
 
@@ -57,7 +58,8 @@ def verify(
 ) -> None:
     """Decide whether the speaker is NAME.
 
-    Several inputs are one attempt: what is said in all of them is judged together.
+    Several files are one attempt: what is said in all of them is judged together. Of a
+    microphone or a stream, each utterance is one, until somebody is accepted or rejected.
     """
     ctx.exit(_decide_once(session, name, inputs, device, as_json, operating_point, timeout_s))
 
@@ -85,12 +87,15 @@ class _ListenCommand(click.Command):
     """Takes everything after ``--on-unlock`` as the command to run."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--on-unlock" in args:
-            position = args.index("--on-unlock")
-            ctx.meta["on_unlock"] = args[position + 1 :]
-            args = args[:position]
-            if not ctx.meta["on_unlock"]:
+        for position, argument in enumerate(args):
+            option, equals, program = argument.partition("=")
+            if option != "--on-unlock":
+                continue
+            command = [*([program] if equals else []), *args[position + 1 :]]
+            if not (command and command[0]):
                 raise click.UsageError("--on-unlock needs a command", ctx)
+            ctx.meta["on_unlock"] = command
+            return super().parse_args(ctx, args[:position])
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -112,6 +117,7 @@ class _ListenCommand(click.Command):
 @operating_point_option
 @timeout_option(None)
 @click.option("--user", "name", metavar="NAME", help="Accept nobody but NAME.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--once", is_flag=True, help="Stop after the first acceptance or rejection.")
 @click.pass_obj
 @click.pass_context
@@ -124,6 +130,7 @@ def listen(
     operating_point: str | None,
     timeout_s: float | None,
     name: str | None,
+    quiet: bool,
     once: bool,
 ) -> None:
     """Listen until stopped, deciding on every utterance.
@@ -134,23 +141,27 @@ def listen(
     from edge_unlock.actions import Command
 
     arguments = ctx.meta.get("on_unlock")
-    action = Command(arguments, session.settings.action_timeout_s) if arguments else None
+    action = None
+    if arguments:
+        action = Command(arguments, session.settings.action_timeout_s, reserved=as_json)
     gatekeeper = _gatekeeper(session, name, operating_point)
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     outcomes: set[int] = set()
-    if not (inputs or as_json):
+    if not (inputs or as_json or quiet):
         click.echo("Listening; stop with Ctrl-C.", err=True)
     for heard in session.hear_each(inputs, device, deadline_s):
         decision = gatekeeper.judge([heard])
-        _report(decision, as_json)
-        outcome = EXIT_CODES[decision.decision]
-        if decision.is_accepted and action is not None:
-            try:
-                action.run(decision)
-            except ActionError as error:
-                click.echo(f"edge-unlock: error: {error}\nhint: {error.hint}", err=True)
-                outcome = error.exit_code
-        outcomes.add(outcome)
+        # first, so that a full disk or a closed terminal does not keep the door shut
+        failure = _unlock(action, decision)
+        if failure is not None:
+            click.echo(f"edge-unlock: error: {failure}\nhint: {failure.hint}", err=True)
+        if as_json and not quiet:
+            print_json(_fields(decision))
+        elif not quiet:
+            click.echo(
+                f"{time.strftime('%H:%M:%S')}  {' '.join([_words(decision), *_hint(decision)])}"
+            )
+        outcomes.add(EXIT_CODES[decision.decision] if failure is None else failure.exit_code)
         if once and decision.decision != "retry":
             break
     ctx.exit(min(outcomes, default=NoSpeechError.exit_code))
@@ -166,15 +177,18 @@ def _decide_once(
     timeout_s: float,
 ) -> int:
     """Judge one attempt; returns the exit code."""
+    is_live = not inputs or STREAM in inputs
+    if is_live and len(inputs) > 1:
+        raise click.UsageError("--input - has no end to wait for, and must be the only input")
     gatekeeper = _gatekeeper(session, name, operating_point)
     attempts: Iterable[Sequence[Heard]]
-    if inputs:
+    if not is_live:
         attempts = [[heard for path in inputs for heard in session.hear_all(path)]]
     else:
         if not as_json:
             click.echo("Speak now.", err=True)
         deadline_s = time.monotonic() + timeout_s
-        attempts = ([heard] for heard in session.hear_each((), device, deadline_s))
+        attempts = ([heard] for heard in session.hear_each(inputs, device, deadline_s))
     for heard in attempts:
         decision = gatekeeper.judge(heard)
         _report(decision, as_json)
@@ -197,12 +211,34 @@ def _gatekeeper(session: Session, name: str | None, operating_point: str | None)
     return Gatekeeper(vault, recognizer, name)
 
 
+def _unlock(action: Command | None, decision: Decision) -> ActionError | None:
+    """Do what an acceptance is to do; returns what went wrong."""
+    if action is not None and decision.is_accepted:
+        try:
+            action.run(decision)
+        except ActionError as error:
+            return error
+    return None
+
+
 def _report(decision: Decision, as_json: bool) -> None:
     if as_json:
-        from msgspec.structs import asdict
-
-        print_json(asdict(decision))
+        print_json(_fields(decision))
         return
+    click.echo(_words(decision))
+    for hint in _hint(decision):
+        click.echo(f"hint: {hint}", err=True)
+
+
+def _fields(decision: Decision) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    from msgspec.structs import asdict
+
+    return asdict(decision)
+
+
+def _words(decision: Decision) -> str:
+    """What was decided, and on what grounds."""
     words = decision.decision if decision.user is None else f"{decision.decision}: {decision.user}"
     if decision.reason:
         words += f" ({decision.reason})"
@@ -210,8 +246,13 @@ def _report(decision: Decision, as_json: bool) -> None:
         words += f"  score {decision.score:.3f}, needed {decision.threshold:.3f}"
     if decision.llr is not None:
         words += f", log-likelihood ratio {decision.llr:+.1f}"
-    click.echo(f"{words}, {decision.seconds:.1f} s" if decision.seconds else words)
+    return f"{words}, {decision.seconds:.1f} s" if decision.seconds else words
+
+
+def _hint(decision: Decision) -> list[str]:
+    """What to do better next time, where that is known."""
     if decision.decision == "retry" and decision.reason:
         from edge_unlock.quality import Fault
 
-        click.echo(f"hint: {Fault(decision.reason).hint}", err=True)
+        return [Fault(decision.reason).hint]
+    return []

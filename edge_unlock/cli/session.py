@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 
 PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_PASSPHRASE_FILE"  # noqa: S105  # a name
 NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  # a name
+
+STREAM = "-"
+"""The input that is raw PCM on standard input."""
+
+MAX_WHOLE_S = 300.0
+"""Files that are judged as a whole may last so long; of longer ones memory and time run away."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -142,25 +149,28 @@ class Session:
             return KeyFile(self.keyfile)
         return Passphrase(passphrase_asker("Passphrase of the vault", new=new))
 
-    def source(self, path: str | None, device: str | None) -> SampleSource:
-        """The file at ``path`` (raw PCM on stdin for ``-``), the microphone without one."""
+    def source(self, path: str | None, device: str | None, max_s: float = math.inf) -> SampleSource:
+        """The file at ``path`` (raw PCM on stdin for ``-``), the microphone without one.
+
+        A file of more than ``max_s`` is refused.
+        """
         if path is None:
             from edge_unlock.audio import Microphone
 
             return Microphone(device if device is not None else self.settings.device)
-        if path == "-":
+        if path == STREAM:
             from edge_unlock.audio import Stdin
 
             return Stdin()
         from edge_unlock.audio import File
 
-        return File(Path(path))
+        return File(Path(path), max_s)
 
     def hear_all(self, path: str) -> list[Heard]:
-        """All utterances of one input."""
+        """All utterances of one input, of 5 minutes at most."""
         from edge_unlock.hearing import hear
 
-        with self.source(path, None) as source:
+        with self.source(path, None, MAX_WHOLE_S) as source:
             return list(hear(source, self.segmenter))
 
     def hear_each(

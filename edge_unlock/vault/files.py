@@ -4,6 +4,7 @@ All opening goes through a directory's descriptor with O_NOFOLLOW, so that nobod
 swap a path for a symbolic link between a check and its use.
 """
 
+import errno
 import os
 import secrets
 import stat
@@ -17,6 +18,9 @@ from edge_unlock.errors import AuthenticationError, VaultError, VaultExistsError
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a planted FIFO must not hang.
 _FILE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NEW_FILE_FLAGS = _FILE_FLAGS | os.O_WRONLY | os.O_CREAT | os.O_EXCL
+# FAT and exFAT, as on most memory sticks: EPERM; some network file systems: the others (link(2)).
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 _TEMPORARY_PREFIX = ".new-"
 
 
@@ -89,8 +93,23 @@ def create(name: str, directory: int, noun: str, data: bytes) -> None:
     """Write a new file as a whole; raises VaultExistsError when there is one."""
     with _temporary(directory, noun, data) as temporary:
         # Unlike rename, link never replaces.
-        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
-        os.unlink(temporary, dir_fd=directory)
+        try:
+            os.link(
+                temporary, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False
+            )
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            # Reserve the name, which fails where there is one; rename replaces our own empty file.
+            os.close(os.open(name, _NEW_FILE_FLAGS, 0o600, dir_fd=directory))
+            try:
+                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=directory)
+                raise
+        else:
+            os.unlink(temporary, dir_fd=directory)
 
 
 def try_write(directory: int, noun: str, data: bytes) -> None:
@@ -119,9 +138,8 @@ def parent_of(path: Path) -> Iterator[int]:
 def _temporary(directory: int, noun: str, data: bytes) -> Iterator[str]:
     """Write ``data`` to a new file of mode 0600, which the body must give its final name."""
     name = _TEMPORARY_PREFIX + secrets.token_hex(8)
-    flags = _FILE_FLAGS | os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with os_errors(noun):
-        descriptor = os.open(name, flags, 0o600, dir_fd=directory)
+        descriptor = os.open(name, _NEW_FILE_FLAGS, 0o600, dir_fd=directory)
         try:
             with os.fdopen(descriptor, "wb") as handle:
                 handle.write(data)

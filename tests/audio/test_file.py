@@ -116,6 +116,53 @@ def test_truncated_wav_plays_what_is_there(tmp_path: Path) -> None:
     assert read(wav(tmp_path / "a.wav", claimed_bytes=10**6)).size == 8000
 
 
+@pytest.mark.parametrize("riff_bytes", [0, 36, 2**32 - 1])
+@pytest.mark.parametrize("claimed_bytes", [0, 2**31 - 1, 2**32 - 1])
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "FLOAT", "ULAW"])
+def test_a_killed_recorder_is_heard(
+    tmp_path: Path, subtype: str, claimed_bytes: int, riff_bytes: int
+) -> None:
+    whole, unfinished = tmp_path / "whole.wav", tmp_path / "unfinished.wav"
+    soundfile.write(whole, np.column_stack((sweep(), sweep())), 16000, subtype)
+    data = bytearray(whole.read_bytes())
+    size_at = data.index(b"data") + 4
+    data[4:8] = struct.pack("<I", riff_bytes)
+    data[size_at : size_at + 4] = struct.pack("<I", claimed_bytes)
+    unfinished.write_bytes(data)
+    np.testing.assert_array_equal(read(unfinished), read(whole))
+
+
+def test_an_empty_recording_is_not_mistaken_for_an_unfinished_one(tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav", b"")
+    data = bytearray(path.read_bytes() + b"LIST" + struct.pack("<I", 400) + b"INFO" * 100)
+    data[4:8] = struct.pack("<I", len(data) - 8)
+    path.write_bytes(data)
+    with pytest.raises(AudioError, match="no audio"):
+        read(path)
+
+
+def test_a_longer_file_than_asked_for_is_refused_at_once(tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav", bytes(2 * 16000))
+    with pytest.raises(AudioError, match="longer than"):
+        File(path, max_s=0.9)
+    with File(path, max_s=1.0) as file:
+        assert sum(block.size for block in file.blocks()) == 16000
+
+
+def test_a_file_that_does_not_say_how_long_it_is_is_refused_where_it_is_too_long(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, sweep(2.0), 16000)
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # STREAMINFO's number of samples: the lower half of byte 13, bytes 14 to 17
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    assert read(path).size == 32000
+    with File(path, max_s=1.0) as file, pytest.raises(AudioError, match="longer than"):
+        list(file.blocks())
+
+
 def test_truncated_flac_plays_or_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 48000), 16000)

@@ -4,6 +4,8 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +89,50 @@ def test_a_real_pipe_cut_anywhere() -> None:
             child.stdin.flush()
         child.stdin.close()
         assert child.stdout.read() == b"3000\n"
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[Stdin, int]]:
+    """A source that hears a pipe, and the pipe's other end."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as stream, Stdin(stream) as source:
+        yield source, writer
+        with suppress(OSError):  # some tests have closed it
+            os.close(writer)
+
+
+def test_what_arrived_is_not_held_back_until_a_block_is_full(pipe: tuple[Stdin, int]) -> None:
+    source, writer = pipe
+    os.write(writer, RAMP[:5].tobytes() + b"\x07")
+    blocks = source.blocks()
+    assert next(blocks).size == 5
+    os.write(writer, b"\x00")  # the other half of a sample
+    assert next(blocks).tolist() == [7 / 32768]
+
+
+def test_a_silent_pipe_yields_empty_blocks_and_goes_on(pipe: tuple[Stdin, int]) -> None:
+    source, writer = pipe
+    blocks = source.blocks()
+    assert next(blocks).size == 0
+    assert next(blocks).size == 0
+    os.write(writer, RAMP[:512].tobytes())
+    assert next(blocks).size == 512
+    os.close(writer)
+    assert list(blocks) == []
+
+
+def test_a_file_is_refused_however_its_first_bytes_arrive(pipe: tuple[Stdin, int]) -> None:
+    source, writer = pipe
+    blocks = source.blocks()
+    os.write(writer, b"RI")
+    assert next(blocks).size == 0
+    os.write(writer, b"FF....")
+    with pytest.raises(AudioError, match="a WAV file"):
+        next(blocks)
+
+
+def test_a_regular_file_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.raw"
+    path.write_bytes(RAMP.tobytes())
+    with path.open("rb") as stream, Stdin(stream) as source:
+        assert sum(block.size for block in source.blocks()) == RAMP.size

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,16 @@ class Installation:
         assert isinstance(result.exception, SystemExit | type(None)), result.exception
         assert "Traceback" not in result.output
         return result
+
+    def start(self, *arguments, **options) -> subprocess.Popen:
+        """Start the command in a process of its own."""
+        environment = {k: v for k, v in (os.environ | self.environment).items() if v is not None}
+        return subprocess.Popen(
+            [sys.executable, "-m", "edge_unlock", *(str(argument) for argument in arguments)],
+            env=environment | options.pop("env", {}),
+            stderr=subprocess.PIPE,
+            **options,
+        )
 
     def enroll(self, name, paths, *options) -> Result:
         inputs = [part for path in paths for part in ("--input", path)]

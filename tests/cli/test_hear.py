@@ -1,6 +1,11 @@
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +66,41 @@ def test_raw_samples_come_from_standard_input(enrolled, people):
     assert result.exit_code == 0
 
 
+@pytest.fixture
+def pipe():
+    """A reader and a writer; the writer stays open until the test is over."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as out, os.fdopen(writer, "wb") as into:
+        yield out, into
+
+
+@pytest.mark.parametrize("command", [("verify", "alice"), ("identify",), ("listen", "--once")])
+def test_a_stream_is_decided_on_before_it_ends(enrolled, people, pipe, command):
+    out, into = pipe
+    samples, _ = soundfile.read(people["alice"][4], dtype="int16")
+    arguments = (*command, "--input", "-", "--timeout", "60")
+    with enrolled.start(*arguments, stdin=out) as deciding:
+        with suppress(BrokenPipeError):  # it may have decided before the last sample
+            into.write(samples.tobytes() + bytes(32000))
+            into.flush()
+        assert deciding.wait(50) == 0, deciding.stderr.read()
+
+
+@pytest.mark.parametrize("command", [("verify", "alice"), ("identify",), ("listen",)])
+def test_the_timeout_holds_on_a_silent_pipe(enrolled, pipe, command):
+    with enrolled.start(*command, "--input", "-", "--timeout", "0.5", stdin=pipe[0]) as waiting:
+        assert waiting.wait(50) == 4, waiting.stderr.read()
+
+
+def test_each_utterance_of_a_stream_is_an_attempt(enrolled, people):
+    stranger, _ = soundfile.read(people["bob"][4], dtype="int16")
+    owner, _ = soundfile.read(people["alice"][4], dtype="int16")
+    stream = np.concatenate((stranger, owner)).tobytes()
+    assert enrolled.run("verify", "alice", "--input", "-", stdin=stream).exit_code == 3
+    mixed = ("--input", "-", "--input", people["alice"][4])
+    assert enrolled.run("verify", "alice", *mixed, stdin=stream).exit_code == 2
+
+
 def test_stereo_at_48_khz_works(enrolled, people, tmp_path):
     samples, _ = soundfile.read(people["alice"][4], dtype="float32")
     tripled = np.interp(np.arange(3 * samples.size) / 3, np.arange(samples.size), samples)
@@ -99,6 +139,83 @@ def test_a_failing_unlock_command_is_an_error(enrolled, people):
     result = enrolled.run("listen", "--input", people["alice"][4], "--on-unlock", "false")
     assert_error(result, 1, "status 1")
     assert enrolled.run("listen", "--on-unlock").exit_code == 2
+
+
+def test_an_unlock_command_that_cannot_be_run_is_told_before_anybody_speaks(enrolled, people):
+    before = enrolled.state()
+    arguments = ("listen", "--once", "--input", people["alice"][4])
+    result = enrolled.run(*arguments, "--on-unlock", "touch opened")
+    assert_error(result, 1, "touch opened")
+    assert "quotes" in result.stderr
+    assert enrolled.state() == before
+    assert enrolled.run(*arguments, "--on-unlock=").exit_code == 2
+
+
+def test_the_unlock_command_may_follow_an_equals_sign(enrolled, people, tmp_path):
+    opened = tmp_path / "opened"
+    arguments = ("listen", "--once", "--input", people["alice"][4])
+    assert enrolled.run(*arguments, "--on-unlock=touch", opened).exit_code == 0
+    assert opened.exists()
+
+
+def test_what_the_unlock_command_prints_stays_out_of_json(enrolled, people):
+    arguments = ("listen", "--json", "--once", "--input", people["alice"][4])
+    with enrolled.start(*arguments, "--on-unlock", "echo", "on", stdout=subprocess.PIPE) as child:
+        out, err = child.communicate()
+    assert json.loads(out)["decision"] == "accepted"
+    assert b"on\n" in err
+
+
+def test_a_person_watching_sees_a_timed_line_for_each_decision(enrolled, people):
+    arguments = ("listen", "--input", people["bob"][4], "--input", people["alice"][4])
+    result = enrolled.run(*arguments)
+    lines = result.stdout.splitlines()
+    assert all(re.match(r"\d\d:\d\d:\d\d  (accepted|rejected|retry)", line) for line in lines)
+    assert "accepted: alice" in lines[-1] and not result.stderr
+    quiet = enrolled.run(*arguments, "--quiet")
+    assert quiet.exit_code == 0 and not quiet.output
+    failing = enrolled.run(*arguments, "--quiet", "--on-unlock", "false")
+    assert not failing.stdout and "status 1" in failing.stderr
+
+
+@pytest.fixture
+def zhanna(initialized, people):
+    assert initialized.enroll("Жанна", people["alice"][:4]).exit_code == 0
+    return initialized
+
+
+def unlock(zhanna, people, opened, *options, **where):
+    action = ("--on-unlock", "touch", opened)
+    arguments = ("listen", "--once", *options, "--input", people["alice"][4], *action)
+    with zhanna.start(*arguments, **where) as listening:
+        out, err = listening.communicate()
+    return listening.returncode, out, err.decode()
+
+
+def test_a_name_that_the_terminal_cannot_show_unlocks(zhanna, people, tmp_path):
+    where = {"env": {"PYTHONIOENCODING": "latin-1"}, "stdout": subprocess.PIPE}
+    opened = tmp_path / "opened"
+    exit_code, out, err = unlock(zhanna, people, opened, **where)
+    assert opened.exists() and (exit_code, err) == (0, "")
+    assert rb"\u0416" in out
+    exit_code, out, err = unlock(zhanna, people, opened, "--json", **where)
+    assert (exit_code, err) == (0, "")
+    assert json.loads(out)["user"] == "Жанна"
+
+
+def test_a_full_disk_does_not_keep_the_door_shut(zhanna, people, tmp_path):
+    opened = tmp_path / "opened"
+    with Path("/dev/full").open("wb") as full:
+        exit_code, _, err = unlock(zhanna, people, opened, stdout=full)
+    assert opened.exists() and exit_code == 1
+    what, hint = err.splitlines()
+    assert "No space left" in what and hint.startswith("hint: ") and "defect" not in hint
+
+
+def test_a_closed_standard_output_does_not_keep_the_door_shut(zhanna, people, tmp_path):
+    opened = tmp_path / "opened"
+    exit_code, _, err = unlock(zhanna, people, opened, preexec_fn=lambda: os.close(1))
+    assert opened.exists() and (exit_code, err) == (0, "")
 
 
 def test_listen_for_one_user_rejects_the_others(enrolled, people):
@@ -235,3 +352,10 @@ def test_a_name_may_be_typed_in_another_unicode_form(initialized, people):
     result = initialized.run("verify", "zoe\u0308", "--json", "--input", people["alice"][4])
     assert result.exit_code == 0
     assert json.loads(result.stdout)["user"] == "zo\u00eb"
+
+
+@pytest.mark.parametrize("command", [("verify", "alice"), ("enroll", "bob", "--consent")])
+def test_a_file_of_more_than_5_minutes_is_refused(enrolled, tmp_path, command):
+    soundfile.write(tmp_path / "long.flac", np.zeros(8000 * 301), 8000)
+    result = enrolled.run(*command, "--input", tmp_path / "long.flac")
+    assert_error(result, 1, "longer than 5 minutes")
