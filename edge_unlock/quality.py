@@ -81,9 +81,13 @@ def bandwidth_hz(segments: Sequence[Segment]) -> float:
 
 
 ENROLL_LIMITS = QualityLimits(
-    min_speech_s=1.0, min_speech_dbfs=-45.0, min_snr_db=10.0, max_clipped_fraction=0.01
+    min_speech_s=0.6, min_speech_dbfs=-45.0, min_snr_db=10.0, max_clipped_fraction=0.01
 )
-"""A template is compared with everything that comes after: it is worth a second try."""
+"""A template is compared with everything that comes after: it is worth a second try.
+
+How much speech it takes is judged of all utterances together (``enrollment``): five single words
+make a template that works.
+"""
 
 VERIFY_LIMITS = QualityLimits(
     min_speech_s=0.6, min_speech_dbfs=-50.0, min_snr_db=3.0, max_clipped_fraction=0.05

@@ -108,6 +108,19 @@ def test_ctrl_c_during_enrollment_leaves_the_vault_as_it_was(installation, pulse
     assert "bob" not in before
 
 
+def test_a_stranger_who_spoke_first_is_left_out_and_one_more_is_asked_for(
+    installation, pulse, people
+):
+    arguments = ["enroll", "alice", "--replace", "--consent", "--utterances", "4"]
+    with Command(installation, *arguments) as enrolling:
+        for path in (people["bob"][0], *people["alice"][:4]):
+            enrolling.wait_for("Say ")
+            pulse.speak(path)
+        assert enrolling.exit_code() == 0, enrolling.said
+    assert enrolling.said.count("another speaker") == 1
+    assert "4 utterances" in enrolling.said
+
+
 def test_silence_ends_with_no_usable_speech(installation, pulse):
     with Command(installation, "verify", "alice", "--timeout", "2") as verifying:
         assert verifying.exit_code() == 4

@@ -46,9 +46,9 @@ def test_each_fault_is_found(limits, segments, fault):
 
 
 def test_enrollment_asks_for_more_than_verification():
-    word = [segment(0.8)]
-    assert VERIFY_LIMITS.fault_of(word) is None
-    assert ENROLL_LIMITS.fault_of(word) is Fault.TOO_SHORT
+    noisy = [segment(2.0, noise_dbfs=-25.0)]
+    assert VERIFY_LIMITS.fault_of(noisy) is None
+    assert ENROLL_LIMITS.fault_of(noisy) is Fault.TOO_NOISY
 
 
 def test_every_fault_says_what_to_do():

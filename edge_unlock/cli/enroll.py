@@ -13,11 +13,17 @@ from edge_unlock.errors import EnrollmentError, UserExistsError
 
 if TYPE_CHECKING:
     from edge_unlock.enrollment import Enrollment
-    from edge_unlock.features import Float32
     from edge_unlock.hearing import Heard
+    from edge_unlock.quality import Fault
+    from edge_unlock.vault import Template
+
+    Dropped = tuple[str | None, Fault]
+    """The path of an input, None for the microphone, and why it was not kept."""
 
 PURPOSE = "unlock by voice on this device"
 DEFAULT_UTTERANCES = 5
+MOST_TIMES = 20
+"""A handful of utterances cannot promise that errors are rarer than one in so many."""
 
 
 @click.command()
@@ -55,8 +61,13 @@ def enroll(
 
     Each input is one utterance. What was good is kept until the end and then stored at
     once: stopping early changes nothing.
+
+    The exit status is 0 if a template was stored: of three good utterances of one voice, or of
+    all that were given where they are fewer. What was left out is told, with --json in "dropped".
+    It is 4 if there were not enough, or if nobody can tell which voice is meant: then nothing is
+    stored.
     """
-    from edge_unlock.enrollment import Enrollment
+    from edge_unlock.enrollment import MIN_UTTERANCES, Enrollment
     from edge_unlock.vault import Consent, validate_user_name
     from edge_unlock.vault.record import utc_now
 
@@ -72,12 +83,12 @@ def enroll(
     agreed = Consent(when=utc_now(), purpose=PURPOSE)
 
     wanted = len(inputs) or utterances
-    enrollment = Enrollment(session.encoder, session.scorer, wanted, existing)
+    known = None if existing is None else existing.embeddings
+    enrollment = Enrollment(session.encoder, session.scorer, wanted, known)
     if inputs:
-        for path in inputs:
-            _offer(enrollment, session.hear_all(path), as_json, path)
+        dropped = _hear_files(enrollment, session, inputs, as_json)
     else:
-        _guide(enrollment, session, device, wanted, as_json)
+        dropped = _guide(enrollment, session, device, wanted, as_json)
 
     embeddings = enrollment.embeddings()
     if add:
@@ -91,29 +102,57 @@ def enroll(
             replace=replace,
             operating_point=operating_point,
         )
+    if existing is not None:
+        operating_point = existing.operating_point
+    count, rate = len(enrollment.kept), enrollment.rejection_rate(operating_point)
     if as_json:
-        print_json({"enrolled": name, "utterances": enrollment.accepted})
-    else:
-        click.echo(f"enrolled: {name} ({enrollment.accepted} utterances)")
-        if enrollment.accepted < 3:
-            click.echo("hint: three or more utterances make a better template (--add).", err=True)
+        print_json(
+            {
+                "enrolled": name,
+                "utterances": count,
+                "kept": enrollment.kept,
+                "dropped": [{"utterance": path, "reason": fault} for path, fault in dropped],
+                "rejection_rate": None if rate is None else round(rate, 3),
+            }
+        )
+        return
+    click.echo(f"enrolled: {name} ({count} utterances)")
+    if inputs and dropped:
+        click.echo(f"{len(dropped)} of {wanted} inputs were not kept.", err=True)
+    if rate is not None:
+        click.echo(_outlook(rate), err=True)
+    if count < MIN_UTTERANCES and not add:
+        click.echo("hint: three or more utterances make a better template (--add).", err=True)
 
 
-def _existing(session: Session, name: str, *, replace: bool, add: bool) -> Float32 | None:
-    """Embeddings to which something is added; checks early that the name is free or not."""
+def _existing(session: Session, name: str, *, replace: bool, add: bool) -> Template | None:
+    """The template to which something is added; checks early that the name is free or not."""
     if add:
-        return session.vault.template(name, session.identity).embeddings
+        return session.vault.template(name, session.identity)
     if not replace and any(entry.name == name for entry in session.vault.users()):
         raise UserExistsError(f"{name} is enrolled already", "Use --replace or --add.")
     return None
 
 
+def _hear_files(
+    enrollment: Enrollment, session: Session, paths: Sequence[str], as_json: bool
+) -> list[Dropped]:
+    """Offer each recording, then decide on all of them; returns what was not kept."""
+    dropped: list[Dropped] = []
+    for path in paths:
+        fault = _offer(enrollment, session.hear_all(path), as_json, path)
+        if fault is not None:
+            dropped.append((path, fault))
+    return dropped + _settle(enrollment, as_json)
+
+
 def _guide(
     enrollment: Enrollment, session: Session, device: str | None, wanted: int, as_json: bool
-) -> None:
-    """Lead through the prompts at the microphone until enough is there."""
+) -> list[Dropped]:
+    """Lead through the prompts at the microphone until enough of one voice is there."""
+    dropped: list[Dropped] = []
     with closing(session.hear_each((), device, None)) as utterances:
-        while enrollment.accepted < wanted:
+        while len(enrollment.kept) < wanted:
             if not as_json:
                 click.echo(f"\n{enrollment.progress:4.0%}  Say {enrollment.prompt}", err=True)
             heard = next(utterances, None)
@@ -121,23 +160,51 @@ def _guide(
                 raise EnrollmentError(
                     "the microphone stopped before enough was said", "Nothing was stored."
                 )
-            _offer(enrollment, [heard], as_json, None)
+            fault = _offer(enrollment, [heard], as_json, None)
+            if fault is not None:
+                dropped.append((None, fault))
+            if len(enrollment.kept) == wanted:
+                dropped += _settle(enrollment, as_json)
+    return dropped
 
 
-def _offer(enrollment: Enrollment, heard: Sequence[Heard], as_json: bool, path: str | None) -> None:
+def _offer(
+    enrollment: Enrollment, heard: Sequence[Heard], as_json: bool, path: str | None
+) -> Fault | None:
     """Offer an utterance and tell what became of it."""
-    fault = enrollment.offer(heard)
+    fault = enrollment.offer(heard, path)
+    _tell(enrollment, as_json, path, fault)
+    return fault
+
+
+def _settle(enrollment: Enrollment, as_json: bool) -> list[Dropped]:
+    """Leave out what others said, and tell so."""
+    from edge_unlock.quality import Fault
+
+    dropped: list[Dropped] = [(path, Fault.OTHER_SPEAKER) for path in enrollment.settle()]
+    for path, fault in dropped:
+        _tell(enrollment, as_json, path, fault)
+    return dropped
+
+
+def _tell(enrollment: Enrollment, as_json: bool, path: str | None, fault: Fault | None) -> None:
+    progress = enrollment.progress
     if as_json:
-        print_json(
-            {
-                "utterance": path,
-                "result": fault or "ok",
-                "progress": round(enrollment.progress, 3),
-            }
-        )
+        result = {"utterance": path, "result": fault or "ok", "progress": round(progress, 3)}
+        print_json(result)
         return
     where = "" if path is None else f"{path}: "
-    if fault is None:
-        click.echo(f"{enrollment.progress:4.0%}  {where}ok", err=True)
-    else:
-        click.echo(f"{enrollment.progress:4.0%}  {where}{fault}. {fault.hint}", err=True)
+    words = "ok" if fault is None else f"{fault}. {fault.hint}"
+    click.echo(f"{progress:4.0%}  {where}{words}", err=True)
+
+
+def _outlook(rate: float) -> str:
+    """How good the template is, in one sentence."""
+    if rate > 1 / 2:
+        return (
+            "This template will be rejected more often than not: enroll again, in a quiet room "
+            "and as you will speak at the door (--replace)."
+        )
+    if rate < 1 / MOST_TIMES:
+        return f"Expect to repeat yourself less than about 1 time in {MOST_TIMES}."
+    return f"Expect to repeat yourself about 1 time in {round(1 / rate)}."

@@ -217,13 +217,18 @@ def print_json(fields: dict[str, Any]) -> None:
     """
     import msgspec
 
-    shown = {
-        key: value.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        if isinstance(value, str)
-        else value
-        for key, value in fields.items()
-    }
-    click.echo(msgspec.json.encode(shown))
+    click.echo(msgspec.json.encode(_printable(fields)))
+
+
+def _printable(value: Any) -> Any:
+    """The same with strings that UTF-8 can say."""
+    if isinstance(value, str):
+        return value.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    if isinstance(value, dict):
+        return {key: _printable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(one) for one in value]
+    return value
 
 
 def input_options(command: F) -> F:

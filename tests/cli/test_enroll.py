@@ -24,7 +24,10 @@ def test_json_names_each_utterance(initialized, people):
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line.get("result") for line in lines] == ["ok", "ok", None]
     assert lines[1]["progress"] == 1.0
-    assert lines[2] == {"enrolled": "alice", "utterances": 2}
+    rate = lines[2].pop("rejection_rate")
+    assert 0 <= rate <= 1
+    kept = [str(path) for path in people["alice"][:2]]
+    assert lines[2] == {"enrolled": "alice", "utterances": 2, "kept": kept, "dropped": []}
 
 
 def test_without_consent_nothing_is_stored(initialized, people):
@@ -50,12 +53,54 @@ def test_an_enrolled_name_asks_for_replace_or_add(enrolled, people):
     assert enrolled.enroll("alice", people["bob"], "--add", "--replace").exit_code == 2
 
 
-def test_another_speaker_among_the_utterances_is_left_out(initialized, people):
-    mixed = [*people["alice"][:3], people["bob"][0]]
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_another_speaker_among_the_utterances_is_left_out(initialized, people, place):
+    mixed = people["alice"][:3]
+    mixed.insert(place, people["bob"][0])
     result = initialized.enroll("alice", mixed)
     assert result.exit_code == 0
-    assert "another speaker than before" in result.stderr
+    assert f"{people['bob'][0].name}: another speaker" in result.stderr
+    assert "1 of 4 inputs were not kept" in result.stderr
     assert "3 utterances" in result.stdout
+    told = json.loads(
+        initialized.enroll("alice", mixed, "--replace", "--json").stdout.splitlines()[-1]
+    )
+    assert told["kept"] == [str(path) for path in people["alice"][:3]]
+    assert told["dropped"] == [
+        {"utterance": str(people["bob"][0]), "reason": "another speaker than before"}
+    ]
+    assert initialized.run("verify", "alice", "--input", people["alice"][4]).exit_code == 0
+    assert initialized.run("verify", "alice", "--input", people["bob"][4]).exit_code == 3
+
+
+@pytest.mark.parametrize("alices, bobs", [(1, 1), (2, 2), (3, 2)])
+def test_halves_of_two_persons_store_nothing(initialized, people, alices, bobs):
+    before = initialized.state()
+    result = initialized.enroll("alice", [*people["alice"][:alices], *people["bob"][:bobs]])
+    assert_error(result, 4, "2 voices")
+    assert initialized.state() == before
+
+
+def test_fewer_than_three_good_inputs_of_more_store_nothing(initialized, people, poor):
+    before = initialized.state()
+    result = initialized.enroll("alice", [*people["alice"][:2], poor["clipped"]])
+    assert_error(result, 4, "2 utterances", "3 are needed")
+    assert initialized.state() == before
+    result = initialized.enroll("alice", [*people["alice"][:2], people["bob"][0]])
+    assert_error(result, 4, "2 utterances", "3 are needed")
+    assert initialized.state() == before
+
+
+def test_nothing_of_another_person_is_added(enrolled, people):
+    before = enrolled.state()
+    assert_error(enrolled.enroll("alice", people["bob"], "--add"), 4, "0 utterances")
+    assert enrolled.state() == before
+
+
+def test_it_ends_with_how_good_the_template_is(initialized, people):
+    assert "Expect to repeat yourself" in initialized.enroll("alice", people["alice"]).stderr
+    alone = initialized.enroll("bob", people["bob"][:1])
+    assert alone.exit_code == 0 and "Expect" not in alone.stderr
 
 
 def test_a_person_may_have_an_operating_point_of_their_own(initialized, people, package):
