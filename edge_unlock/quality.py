@@ -19,7 +19,7 @@ class Fault(StrEnum):
     TOO_NOISY = "too noisy"
     CLIPPED = "clipped"
     AUDIO_LOST = "audio was lost"
-    OTHER_SPEAKER = "another speaker than before"
+    OTHER_SPEAKER = "another speaker"
 
     @property
     def hint(self) -> str:
