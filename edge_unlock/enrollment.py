@@ -38,7 +38,7 @@ ONE_VOICE_PRIOR = 0.99
 """How often two utterances of an enrollment are by one person, before they are heard.
 
 Set on training speakers (five utterances each): sentences of one are parted in fewer than 1 of
-100 enrollments, and a stranger's is found in 99; of single words it is 3 and 93.
+100 enrollments, and a stranger's is found in 99; of single words it is about 3 and 93.
 """
 
 MAJORITY = 2 / 3
@@ -48,7 +48,7 @@ USUAL_SPREAD, SPREAD_WEIGHT = 0.08, 4.0
 """How far the scores of one person's utterances lie from their mean as a rule (training speakers:
 0.06 for sentences, 0.10 for single words), and how many samples that knowledge is worth.
 
-By five samples alone, half of the people would seem steadier than they are.
+Five samples alone say little of it.
 """
 
 

@@ -20,7 +20,7 @@ class Fault(StrEnum):
     CLIPPED = "clipped"
     NARROW_BAND = "telephone quality"
     AUDIO_LOST = "audio was lost"
-    OTHER_SPEAKER = "another speaker than before"
+    OTHER_SPEAKER = "another speaker"
 
     @property
     def hint(self) -> str:
