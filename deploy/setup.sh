@@ -16,12 +16,12 @@ reason() { # the first error of apt-get, sudo or pip in the log; failing that, t
     { grep -E '^ *(E|sudo|ERROR): ' "$log" || grep . "$log" | tail -n1; } | sed -n '1s/^ *//p'
 }
 
-extras=(manual microphone)
+microphone=yes
 if [ "${1-}" = --no-microphone ]; then
-    extras=(manual)
+    microphone=
     shift
 fi
-extras+=("$@")
+extras=(manual "$@")
 chosen=" ${extras[*]} "
 
 # dpkg and not uname: a 32-bit Raspberry Pi OS may run under a 64-bit kernel
@@ -35,7 +35,7 @@ esac
 packages=()
 # asked of Python itself, so that a Python that did not come by apt-get needs nothing
 [ -x "$venv/bin/pip" ] || python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
-if [[ $chosen == *" microphone "* ]]; then
+if [ "$microphone" ]; then
     packages+=(gcc python3-dev portaudio19-dev) # PyAudio comes as source
     # PortAudio speaks ALSA only: its way to a sound server, where there is one
     if command -v pulseaudio pipewire-pulse >/dev/null || [[ $chosen == *" dev "* ]]; then
@@ -76,7 +76,28 @@ python=$venv/bin/python
     fail "this Python is a 32-bit one: install a 64-bit Python (on a Raspberry Pi: the 64-bit Raspberry Pi OS)"
 
 [ -x "$venv/bin/pip" ] || python3 -m venv "$venv"
-install=("$venv/bin/pip" install -e "$root[$(IFS=, && echo "${extras[*]}")]")
-"${install[@]}" --quiet --disable-pip-version-check >"$log" 2>&1 ||
-    fail "pip cannot install the Python packages ($(reason)): see to the network; all is told by: ${install[*]}"
+without_pyaudio() { # what `pip install -e .[EXTRAS]` would install, but for PyAudio
+    "$python" - "$root/pyproject.toml" "${extras[@]}" <<'PYTHON'
+import sys, tomllib
+with open(sys.argv[1], "rb") as file:
+    project = tomllib.load(file)["project"]
+wanted = project["dependencies"] + [
+    one for extra in sys.argv[2:] for one in project["optional-dependencies"][extra]
+]
+print(*(one for one in wanted if not one.startswith("pyaudio")), sep="\n")
+PYTHON
+}
+install() { # what pip takes
+    "$venv/bin/pip" install "$@" --quiet --disable-pip-version-check >"$log" 2>&1 ||
+        fail "pip cannot install the Python packages ($(reason)): see to the network; all is told by: $venv/bin/pip install $*"
+}
+if [ "$microphone" ]; then
+    install -e "$root[$(IFS=, && echo "${extras[*]}")]"
+else
+    requirements=$(mktemp)
+    trap 'rm -f "$log" "$requirements"' EXIT
+    without_pyaudio >"$requirements"
+    install --no-deps -e "$root"
+    install -r "$requirements"
+fi
 bash "$root/deploy/share.sh" "$venv/bin" "$venv/share"
