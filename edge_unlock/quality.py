@@ -18,7 +18,7 @@ class Fault(StrEnum):
     TOO_QUIET = "too quiet"
     TOO_NOISY = "too noisy"
     CLIPPED = "clipped"
-    NARROW_BAND = "telephone quality"
+    NARROW_BAND = "telephone quality, a narrow band"
     AUDIO_LOST = "audio was lost"
     OTHER_SPEAKER = "another speaker"
 
@@ -93,3 +93,12 @@ VERIFY_LIMITS = QualityLimits(
     min_speech_s=0.6, min_speech_dbfs=-50.0, min_snr_db=3.0, max_clipped_fraction=0.05
 )
 """Below these the score says more of the room than of the voice."""
+
+GOOD_LIMITS = QualityLimits(
+    min_speech_s=1.5,
+    min_speech_dbfs=-45.0,
+    min_snr_db=10.0,
+    max_clipped_fraction=0.01,
+    min_bandwidth_hz=6_000.0,
+)
+"""What falls short of these is judged, and may be why its speaker was not recognised."""

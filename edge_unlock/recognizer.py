@@ -9,7 +9,7 @@ import numpy as np
 from edge_unlock.calibration import Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
-from edge_unlock.quality import Fault, bandwidth_hz, speech_seconds
+from edge_unlock.quality import GOOD_LIMITS, Fault, bandwidth_hz, speech_seconds
 from edge_unlock.scoring import Scorer, accepts
 from edge_unlock.segment import Segment
 from edge_unlock.vault import Template
@@ -22,7 +22,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ``score`` is that of ``Scorer``, ``llr`` a natural-log likelihood ratio (None: not calibrated),
     ``threshold`` what the score was compared with, given ``seconds``, how much speech was judged,
     and ``magnitude``, how long its embedding was (``Encoder.magnitude``). ``bandwidth_hz``: up to
-    where anything was heard.
+    where anything was heard. ``weakness``: what may have kept a voice from being recognised.
     """
 
     decision: Literal["accepted", "rejected", "retry", "locked out"]
@@ -33,6 +33,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     magnitude: float | None = None
     bandwidth_hz: float | None = None
+    weakness: Fault | None = None
     reason: str | None = None
 
     @property
@@ -114,6 +115,7 @@ class Recognizer:
             seconds=seconds,
             magnitude=magnitude,
             bandwidth_hz=bandwidth_hz(segments),
+            weakness=None if accepted else GOOD_LIMITS.fault_of(segments),
             reason=None if accepted else "voice does not match",
         )
 

@@ -189,12 +189,14 @@ def _decide_once(
             click.echo("Speak now.", err=True)
         deadline_s = time.monotonic() + timeout_s
         attempts = ([heard] for heard in session.hear_each(inputs, device, deadline_s))
+    advice = "Speak a whole sentence, and closer."
     for heard in attempts:
         decision = gatekeeper.judge(heard)
         _report(decision, as_json)
         if decision.decision != "retry":
             return EXIT_CODES[decision.decision]
-    raise NoSpeechError("no usable speech was heard", "Speak a whole sentence, and closer.")
+        advice = next(iter(_hint(decision)), advice)
+    raise NoSpeechError("no usable speech was heard", advice)
 
 
 def _gatekeeper(session: Session, name: str | None, operating_point: str | None) -> Gatekeeper:
@@ -251,8 +253,10 @@ def _words(decision: Decision) -> str:
 
 def _hint(decision: Decision) -> list[str]:
     """What to do better next time, where that is known."""
-    if decision.decision == "retry" and decision.reason:
-        from edge_unlock.quality import Fault
+    from edge_unlock.quality import Fault
 
+    if decision.decision == "retry" and decision.reason:
         return [Fault(decision.reason).hint]
+    if decision.weakness is not None:
+        return [f"What was heard is {decision.weakness}. {decision.weakness.hint}"]
     return []

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -32,10 +33,39 @@ def test_json_has_the_documented_fields(enrolled, people):
     fields = json.loads(result.stdout)
     assert set(fields) == {
         *("decision", "user", "score", "llr", "threshold", "seconds", "magnitude", "reason"),
+        *("bandwidth_hz", "weakness"),
     }
     assert fields["decision"] == "accepted" and fields["user"] == "alice"
     assert fields["score"] >= fields["threshold"]
     assert fields["seconds"] > 1 and fields["reason"] is None
+
+
+def at_rate(path, rate_hz, directory):
+    """The recording as a device of that rate makes it."""
+    samples, rate = soundfile.read(path, dtype="float32")
+    narrow = directory / f"{rate_hz}.wav"
+    soundfile.write(narrow, soxr.resample(samples, rate, rate_hz), rate_hz)
+    return narrow
+
+
+def test_telephone_speech_is_told_and_charges_nobody(enrolled, people, tmp_path):
+    narrow = at_rate(people["alice"][4], 8000, tmp_path)
+    result = enrolled.run("verify", "alice", "--input", narrow)
+    assert result.exit_code == 4
+    assert "telephone quality" in result.stdout
+    assert "another microphone" in result.stderr
+    assert "does not match" not in result.output
+    refused = enrolled.run("enroll", "carol", "--consent", "--input", narrow)
+    assert refused.exit_code == 4 and "telephone quality" in refused.stderr
+
+
+def test_a_rejection_names_what_was_weak(enrolled, people, tmp_path):
+    narrow = at_rate(people["bob"][4], 11025, tmp_path)
+    result = enrolled.run("verify", "alice", "--json", "--input", narrow)
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["weakness"].startswith("telephone quality")
+    clear = enrolled.run("verify", "alice", "--json", "--input", people["bob"][4])
+    assert json.loads(clear.stdout)["weakness"] is None
 
 
 def test_several_inputs_are_one_attempt(enrolled, people):
