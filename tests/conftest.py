@@ -1,5 +1,7 @@
 """Fixtures that many tests share."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,14 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
 def heard(people: dict[str, list[Path]]) -> dict[str, list[list[Heard]]]:
     """What is heard in each recording of each person."""
     return {name: [_hear(path) for path in paths] for name, paths in people.items()}
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Lets children heed SIGINT, even if pytest was started to ignore it (as a background job)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _hear(path: Path) -> list[Heard]:

