@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from edge_unlock.vault import Vault
 
 MICROPHONE_S = 2.0
+FRAME_SAMPLES = 512
+MIN_RATE_HZ = 12_000
+"""A microphone that delivers fewer samples a second has no wide-band speech."""
+
 MIN_PEAK_DBFS = -80.0
 """A microphone below this is muted: even a silent room is louder through an amplifier."""
 
@@ -107,6 +111,8 @@ def _check_microphone(device: str | int | None) -> str:
     import numpy as np
 
     from edge_unlock.audio import SAMPLE_RATE_HZ, Microphone
+    from edge_unlock.bandwidth import bandwidth_hz
+    from edge_unlock.highpass import HighPass
     from edge_unlock.segment import dbfs
 
     blocks: list[Samples] = []
@@ -117,16 +123,24 @@ def _check_microphone(device: str | int | None) -> str:
             if time.monotonic() >= until:
                 break
         name, overruns, format_ = microphone.name, microphone.overruns, microphone.format
-    samples = np.concatenate(blocks)
+        rate_hz = microphone.rate_hz
+    recorded = np.concatenate(blocks)
+    samples = HighPass(SAMPLE_RATE_HZ).push(recorded)  # as all that is judged
     peak_dbfs = dbfs(float(np.square(samples).max()))
-    levels = [dbfs(float(np.mean(np.square(block)))) for block in blocks]
+    frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    levels = [dbfs(float(np.mean(np.square(frame)))) for frame in frames]
     noise_dbfs = float(np.percentile(levels, 10))
     detail = (
         f"{name}: {format_}; noise floor {noise_dbfs:.0f} dBFS, peak {peak_dbfs:.0f} dBFS, "
+        f"offset {recorded.mean():.1%}, sound up to {bandwidth_hz(samples) / 1000:.1f} kHz, "
         f"{overruns} overruns in {len(samples) / SAMPLE_RATE_HZ:.1f} s"
     )
     if overruns:
         raise EdgeUnlockError(detail, "The computer does not keep up: stop other programs.")
+    if rate_hz < MIN_RATE_HZ:
+        raise EdgeUnlockError(
+            detail, "This is telephone quality: use another microphone, or its wide-band mode."
+        )
     if peak_dbfs < MIN_PEAK_DBFS:
         raise EdgeUnlockError(detail, "It is muted: raise its level with `alsamixer`.")
     if noise_dbfs > MAX_NOISE_DBFS:

@@ -27,7 +27,7 @@ class Microphone(Closing):
     default the system's. It is opened at its own rate where it can be, because sound servers
     convert with their cheapest filter, and converted here. At most ``queue_s`` seconds wait to
     be read; what comes beyond is lost and counted in ``overruns``, as is what the driver loses.
-    ``format`` tells the rate and channels it was opened with.
+    ``rate_hz`` and ``format`` tell what it was opened with.
 
     Raises:
         DeviceError: there is no such device, it is busy or refuses every format; or, from
@@ -51,9 +51,11 @@ class Microphone(Closing):
         try:
             chosen = find_device(devices_of(self._session), device)
             self.name = chosen.name
-            self._stream, rate_hz, self._channels = self._open(chosen)
-            self.format = f"{rate_hz} Hz, {self._channels} channel(s)"
-            self._resampler = MonoResampler(rate_hz, self._channels, f"microphone {self.name!r}")
+            self._stream, self.rate_hz, self._channels = self._open(chosen)
+            self.format = f"{self.rate_hz} Hz, {self._channels} channel(s)"
+            self._resampler = MonoResampler(
+                self.rate_hz, self._channels, f"microphone {self.name!r}"
+            )
         except BaseException:
             self.close()
             raise

@@ -151,7 +151,8 @@ def _guide(
 ) -> list[Dropped]:
     """Lead through the prompts at the microphone until enough of one voice is there."""
     dropped: list[Dropped] = []
-    with closing(session.hear_each((), device, None)) as utterances:
+    hearing = session.hear_each((), device, None) if as_json else session.hear_metered(device)
+    with closing(hearing) as utterances:
         while len(enrollment.kept) < wanted:
             if not as_json:
                 click.echo(f"\n{enrollment.progress:4.0%}  Say {enrollment.prompt}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -172,6 +173,21 @@ class Session:
 
         with self.source(path, None, MAX_WHOLE_S) as source:
             return list(hear(source, self.segmenter))
+
+    def hear_metered(self, device: str | None) -> Generator[Heard, None, None]:
+        """Utterances at the microphone as they end, with a level meter if a terminal shows it."""
+        from edge_unlock.cli.meter import Meter
+        from edge_unlock.hearing import hear
+
+        if not sys.stderr.isatty():
+            yield from self.hear_each((), device, None)
+            return
+
+        def draw(line: str) -> None:
+            click.echo(f"\r{line}\r", nl=False, err=True)
+
+        with Meter(self.source(None, device), lambda: self.segmenter.in_speech, draw) as source:
+            yield from hear(source, self.segmenter)
 
     def hear_each(
         self, paths: Sequence[str], device: str | None, deadline_s: float | None
