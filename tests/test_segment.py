@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_unlock.audio import File, Samples
+from edge_unlock.conditioning import Conditioner
 from edge_unlock.errors import AudioError, ConfigError
-from edge_unlock.highpass import HighPass
 from edge_unlock.segment import Segment, Segmenter, SegmenterSettings
 from tests.speech import trimmed, utterances
 
@@ -192,7 +192,7 @@ def test_open_samples_grow_into_the_segment() -> None:
 def test_long_speech_is_cut_without_losing_a_sample() -> None:
     stream = np.concatenate([silence(1), *speech(6)])
     found = segments_of(stream, Segmenter(SegmenterSettings(max_utterance_s=1.0)))
-    filtered = HighPass(RATE).push(stream)
+    filtered = Conditioner().push(stream)
     assert any(s.truncated for s in found)
     for one, other in itertools.pairwise(found):
         assert one.end_s <= other.start_s

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_unlock.audio import Samples, SampleSource
 from edge_unlock.audio.source import SAMPLE_RATE_HZ, Closing
-from edge_unlock.highpass import HighPass
+from edge_unlock.conditioning import Conditioner
 from edge_unlock.quality import ENROLL_LIMITS, Fault
 from edge_unlock.segment import CLIPPED_LEVEL, dbfs
 
@@ -38,7 +38,7 @@ class Meter(Closing):
         self._source = source
         self._in_speech = in_speech
         self._draw = draw
-        self._high_pass = HighPass(SAMPLE_RATE_HZ)
+        self._conditioner = Conditioner()
         self._waiting: list[Samples] = []
         self._levels_dbfs: deque[float] = deque(maxlen=round(MEMORY_S / REFRESH_S))
         self._recent = round(RECENT_S / REFRESH_S)
@@ -61,7 +61,7 @@ class Meter(Closing):
 
     def _line(self, samples: Samples) -> str:
         """The meter for the latest samples (n,): a bar, the level, and what is wrong with it."""
-        level_dbfs = dbfs(float(np.square(self._high_pass.push(samples)).mean()))
+        level_dbfs = dbfs(float(np.square(self._conditioner.push(samples)).mean()))
         self._levels_dbfs.append(level_dbfs)
         clipped = np.abs(samples).max() >= CLIPPED_LEVEL
         self._since_clipped = 0 if clipped else self._since_clipped + 1

@@ -1,7 +1,7 @@
-"""Takes out of a stream what lies below the voice: a microphone's offset, rumble, mains hum."""
+"""Streaming linear filters, as cascades of second-order sections."""
 
 from functools import cache, reduce
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,25 +9,56 @@ from numpy.typing import NDArray
 BLOCK_SAMPLES: Final = 128
 """So many samples are one matrix product, of a matrix that stays in the cache."""
 
-CUTOFF_HZ: Final = 80.0
-"""Where the filter has lost 3 dB: where the lowest voices begin.
 
-Measured on speech without hum, scores stay as they were, and go on doing so up to 100 Hz.
-"""
+class Section(NamedTuple):
+    """A second-order section: y = b0 x + b1 x' + b2 x" - a1 y' - a2 y"."""
 
-ORDER: Final = 8
-"""Takes 33 dB from hum of 50 Hz, 20 dB from 60 Hz."""
+    b0: float
+    b1: float
+    b2: float
+    a1: float
+    a2: float
 
 
-class HighPass:
-    """A streaming Butterworth high-pass filter of ``ORDER`` at ``CUTOFF_HZ``.
+def high_pass(cutoff: float, order: int) -> tuple[Section, ...]:
+    """A Butterworth high-pass filter of even order that has lost 3 dB at ``cutoff``.
+
+    ``cutoff`` is a fraction of the sample rate, as all frequencies here. Coefficients:
+    Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter coefficients", HPF.
+    """
+    angles = np.pi * np.arange(1, order, 2) / (2 * order)
+    omega = 2 * np.pi * cutoff
+    cosine = np.cos(omega)
+    sections = []
+    for angle in angles:
+        alpha = np.sin(omega) * np.cos(angle)
+        b0 = (1 + cosine) / 2 / (1 + alpha)
+        sections.append(
+            Section(b0, -2 * b0, b0, -2 * cosine / (1 + alpha), (1 - alpha) / (1 + alpha))
+        )
+    return tuple(sections)
+
+
+def notch(frequency: float, bandwidth: float) -> Section:
+    """Takes out ``frequency`` alone; half the power is lost at the edges of ``bandwidth``.
+
+    The notch of the same cookbook; its bandwidth is exact where it is small.
+    """
+    omega = 2 * np.pi * frequency
+    alpha = np.tan(np.pi * bandwidth)
+    b0, middle = 1 / (1 + alpha), -2 * np.cos(omega) / (1 + alpha)
+    return Section(b0, middle, b0, middle, (1 - alpha) / (1 + alpha))
+
+
+class LinearFilter:
+    """The cascade of ``sections`` over a stream.
 
     The result does not depend on how the stream is divided, to the last bit. The first sample is
     taken to have lasted for ever, so that an offset leaves no step at the start.
     """
 
-    def __init__(self, sample_rate_hz: int) -> None:
-        self._matrices = _matrices(sample_rate_hz)
+    def __init__(self, sections: tuple[Section, ...]) -> None:
+        self._matrices = _matrices(sections)
         self.reset()
 
     def reset(self) -> None:
@@ -66,11 +97,8 @@ class _Matrices:
     ``steady`` (S,): the state after a 1 that lasted for ever.
     """
 
-    def __init__(self, sample_rate_hz: int) -> None:
-        # a Butterworth filter is a cascade of second-order sections of these qualities
-        angles = np.pi * np.arange(1, ORDER, 2) / (2 * ORDER)
-        sections = [_section(CUTOFF_HZ / sample_rate_hz, 1 / (2 * np.cos(x))) for x in angles]
-        a, b, c, d = reduce(_cascade, sections)
+    def __init__(self, sections: tuple[Section, ...]) -> None:
+        a, b, c, d = reduce(_cascade, map(_state_space, sections))
         powers = [np.eye(len(a))]
         for _ in range(BLOCK_SAMPLES):
             powers.append(a @ powers[-1])
@@ -89,20 +117,14 @@ _Matrix = NDArray[np.float64]
 _StateSpace = tuple[_Matrix, _Matrix, _Matrix, float]
 
 
-def _section(frequency: float, quality: float) -> _StateSpace:
-    """A second-order high-pass at ``frequency`` (of the sample rate), transposed direct form II.
-
-    Coefficients: Bristow-Johnson, "Cookbook formulae for audio EQ biquad filter coefficients", HPF.
-    """
-    omega = 2 * np.pi * frequency
-    alpha, cosine = np.sin(omega) / (2 * quality), np.cos(omega)
-    b0, b1, b2 = np.array(((1 + cosine) / 2, -1 - cosine, (1 + cosine) / 2)) / (1 + alpha)
-    a1, a2 = np.array((-2 * cosine, 1 - alpha)) / (1 + alpha)
+def _state_space(section: Section) -> _StateSpace:
+    """The section in transposed direct form II."""
+    b0, b1, b2, a1, a2 = section
     return (
         np.array(((-a1, 1.0), (-a2, 0.0))),
         np.array((b1 - a1 * b0, b2 - a2 * b0)),
         np.array((1.0, 0.0)),
-        float(b0),
+        b0,
     )
 
 
