@@ -81,9 +81,16 @@ def bandwidth_hz(segments: Sequence[Segment]) -> float:
 
 
 ENROLL_LIMITS = QualityLimits(
-    min_speech_s=0.6, min_speech_dbfs=-45.0, min_snr_db=10.0, max_clipped_fraction=0.01
+    min_speech_s=0.6,
+    min_speech_dbfs=-45.0,
+    min_snr_db=10.0,
+    max_clipped_fraction=0.01,
+    min_bandwidth_hz=6_000.0,
 )
 """A template is compared with everything that comes after: it is worth a second try.
+
+Where templates and voices end at 5.5 kHz (a sample rate of 11 kHz), one stranger in
+twenty is let in.
 
 How much speech it takes is judged of all utterances together (``enrollment``): five single words
 make a template that works.
