@@ -24,6 +24,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Directory of a model package; the one that ships without."""
     trusted_key: Path | None = None
     """Ed25519 public key (PEM): only packages signed with its private half are loaded."""
+    far: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    """The false-accept rate to decide at where nothing else says; the model's default without."""
     keyfile: Path | None = None
     """The key of a vault with a key file; ``default_keyfile`` without."""
     action_timeout_s: PositiveSeconds = 30.0

@@ -15,6 +15,7 @@ import numpy as np
 from edge_unlock.calibration import Calibration
 from edge_unlock.errors import ModelError
 from edge_unlock.features import FeatureSpec, Float32, Normalization, Positive
+from edge_unlock.nontarget import NonTarget
 from edge_unlock.signature import check_signature, read_public_key
 from edge_unlock.similarity import Similarity
 
@@ -50,7 +51,7 @@ class EncoderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A decision threshold on the score, named by the false-accept rate it was set for.
 
-    It holds for the usual ``Quality`` where the model is calibrated.
+    It holds for the usual ``Quality``; ``NonTarget`` gives those of others, and other rates.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     operating_points: Annotated[tuple[OperatingPoint, ...], msgspec.Meta(min_length=1)]
     default_operating_point: str
     calibration: Calibration | None = None
+    nontarget: NonTarget | None = None
     cohort: PackagedFile | None = None
     closest_speakers: Annotated[int, msgspec.Meta(ge=0)] = 0
     closest_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0

@@ -19,7 +19,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided, in the fields that ``--json`` prints.
 
     ``user``: the claimed name in a verification, the recognised one in an identification.
-    ``score`` is that of ``Scorer``, ``llr`` a natural-log likelihood ratio (None: not calibrated),
+    ``score`` is that of ``Scorer``, ``far`` how probably a stranger scores as high (None: unknown),
+    ``llr`` a natural-log likelihood ratio (None: not calibrated),
     ``threshold`` what the score was compared with, given ``seconds``, how much speech was judged,
     and ``magnitude``, how long its embedding was (``Encoder.magnitude``). ``bandwidth_hz``: up to
     where anything was heard. ``weakness``: what may have kept a voice from being recognised.
@@ -28,6 +29,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     decision: Literal["accepted", "rejected", "retry", "locked out"]
     user: str | None = None
     score: float | None = None
+    far: float | None = None
     llr: float | None = None
     threshold: float | None = None
     seconds: float = 0.0
@@ -106,10 +108,14 @@ class Recognizer:
         )
         score, threshold = scores[best], thresholds[best]
         accepted = accepts(score, threshold)
+        far = self._scorer.false_accept_rate(
+            score, candidates=len(self._candidates), quality=quality
+        )
         return Decision(
             decision="accepted" if accepted else "rejected",
             user=best if accepted else claimed,
             score=round(score, 4),
+            far=far if far is None else float(f"{far:.2g}"),
             llr=self._scorer.llr(score, quality),
             threshold=round(threshold, 4),
             seconds=seconds,

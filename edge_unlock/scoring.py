@@ -3,17 +3,33 @@
 import math
 
 from edge_unlock.calibration import USUAL, Quality
+from edge_unlock.errors import ModelError
 from edge_unlock.features import Float32
 from edge_unlock.model import Manifest, ModelPackage
 from edge_unlock.similarity import unit
 
+RATE_PREFIX = "far-"
+"""Begins the name of an operating point: a false-accept rate follows."""
+
+LEAST_RATE, GREATEST_RATE = 1e-4, 0.05
+"""What a model with ``NonTarget`` can be asked for. Rarer is not known, more is no lock."""
+
+
+def rate_name(rate: float) -> str:
+    """The operating point of a false-accept rate, such as ``far-0.003``."""
+    return f"{RATE_PREFIX}{rate:g}"
+
 
 class Scorer:
-    """Scores embeddings against templates with what a model package carries for it."""
+    """Scores embeddings against templates with what a model package carries for it.
 
-    def __init__(self, package: ModelPackage) -> None:
+    ``default`` names the operating point where none is named; without it, the model does.
+    """
+
+    def __init__(self, package: ModelPackage, default: str | None = None) -> None:
         self._manifest: Manifest = package.manifest
         self._similarity = package.similarity
+        self._default = default
 
     def template(self, embeddings: Float32) -> Float32:
         """The template of a person: float32 (D,), norm 1, from embeddings (n, D) of norm 1."""
@@ -37,20 +53,54 @@ class Scorer:
     ) -> float:
         """The score from which a voice is accepted as one of so many ``candidates``.
 
-        ``quality`` says what the voice was heard in: if the model is calibrated, the threshold
-        stands for the same evidence whatever that is.
+        It is what a stranger heard in this ``quality`` reaches as rarely as ``operating_point``
+        says: a name in the model's manifest, or ``far-`` and a rate, such as ``far-0.003``. A
+        stranger who is compared with N templates has N chances: for each of them the rate is an
+        N-th (union bound).
 
-        A stranger who is compared with N templates has N chances. With a calibrated model
-        the threshold rises by ln N on the scale of the log-likelihood ratio, which keeps the
-        false-accept rate of the operating point whatever N is (union bound).
+        A model that does not know how high strangers score has one threshold for every quality;
+        if it is calibrated it rises by ln N on the scale of the log-likelihood ratio.
         Raises ``ModelError`` for an unknown operating point.
         """
-        threshold = self._manifest.operating_point(operating_point).threshold
+        name = operating_point or self._default
+        chances = max(1, candidates)
+        nontarget = self._manifest.nontarget
+        if nontarget is not None:
+            return float(nontarget.threshold(self._rate(name) / chances, quality))
+        threshold = self._manifest.operating_point(name).threshold
         calibration = self._manifest.calibration
         if calibration is None:
             return threshold
-        needed = calibration.llr(threshold) + math.log(max(1, candidates))
-        return float(calibration.score(needed, quality))
+        return float(calibration.score(calibration.llr(threshold) + math.log(chances), quality))
+
+    def false_accept_rate(
+        self, score: float, *, candidates: int = 1, quality: Quality = USUAL
+    ) -> float | None:
+        """How probably a stranger is as much like one of so many ``candidates``, at most 1.
+
+        None for a model that does not know how high strangers score.
+        """
+        nontarget = self._manifest.nontarget
+        if nontarget is None:
+            return None
+        return min(1.0, max(1, candidates) * nontarget.rate(score, quality))
+
+    def _rate(self, name: str | None) -> float:
+        """The false-accept rate that an operating point stands for."""
+        known = {point.name: point.false_accept_rate for point in self._manifest.operating_points}
+        wanted = name or self._manifest.default_operating_point
+        if wanted in known:
+            return known[wanted]
+        try:
+            rate = float(wanted.removeprefix(RATE_PREFIX))
+        except ValueError:
+            rate = math.nan
+        if wanted.startswith(RATE_PREFIX) and LEAST_RATE <= rate <= GREATEST_RATE:
+            return rate
+        raise ModelError(
+            f"the model has no operating point {wanted!r}",
+            f"Choose one of: {', '.join(known)}; or a rate of {LEAST_RATE:g} to {GREATEST_RATE:g}.",
+        )
 
     def bayes_threshold(self, prior: float, quality: Quality = USUAL) -> float:
         """The score from which one speaker is likelier than two, if ``prior`` of the pairs are one.

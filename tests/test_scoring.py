@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from edge_unlock.calibration import Calibration, Quality
-from edge_unlock.scoring import Scorer, accepts
+from edge_unlock.errors import ModelError
+from edge_unlock.scoring import Scorer, accepts, rate_name
 from edge_unlock.similarity import Similarity, unit
 
 RNG = np.random.default_rng(0)
@@ -40,12 +41,42 @@ def test_scores_are_those_that_the_package_asks_for(package):
         assert scorer.score(a, b) == pytest.approx(scorer.score(b, a), abs=1e-5)
 
 
-def test_more_candidates_need_a_higher_score(scorer, package):
-    slope = package.manifest.calibration.slope
-    assert scorer.threshold(candidates=10) == pytest.approx(
-        scorer.threshold() + math.log(10) / slope
-    )
+def test_the_rate_of_an_operating_point_is_shared_among_the_candidates(scorer):
+    for quality in (Quality(0.8, 2.0), Quality(3.0, 2.0)):
+        needed = scorer.threshold("far-1e-2", candidates=10, quality=quality)
+        assert needed == scorer.threshold("far-1e-3", quality=quality)
+        assert scorer.false_accept_rate(needed, candidates=10, quality=quality) == pytest.approx(
+            1e-2
+        )
     assert scorer.threshold(candidates=0) == scorer.threshold()
+    assert scorer.false_accept_rate(-1.0, candidates=100) == 1.0
+    assert scorer.false_accept_rate(math.nan) == 1.0
+
+
+def test_any_rate_within_what_is_known_can_be_asked_for(scorer, package):
+    assert scorer.threshold("far-0.01") == scorer.threshold("far-1e-2") == scorer.threshold()
+    assert scorer.threshold(rate_name(0.003)) == pytest.approx(
+        float(package.manifest.nontarget.threshold(0.003))
+    )
+    strict = Scorer(package, default=rate_name(1e-4))
+    assert strict.threshold() == scorer.threshold("far-1e-4") > scorer.threshold("far-1e-3")
+    for wrong in ("far-0.2", "far-1e-6", "far-0", "far--1", "far-nan", "far-inf", "far-", "0.01"):
+        with pytest.raises(ModelError, match="no operating point"):
+            scorer.threshold(wrong)
+
+
+def test_a_quality_that_is_no_number_accepts_nobody(scorer):
+    for quality in (Quality(math.nan, 2.0), Quality(1.0, math.nan)):
+        assert not accepts(0.9, scorer.threshold(quality=quality))
+
+
+def test_without_a_distribution_of_strangers_evidence_decides(calibrated):
+    assert calibrated.threshold(candidates=10) == pytest.approx(
+        calibrated.threshold() + math.log(10) / 20
+    )
+    assert calibrated.false_accept_rate(0.5) is None
+    with pytest.raises(ModelError):
+        calibrated.threshold("far-0.003")
 
 
 def test_llr_grows_with_the_score_and_is_positive_at_strict_thresholds(scorer):
@@ -85,7 +116,9 @@ def calibrated(package):
     )
     return Scorer(
         package._replace(
-            manifest=msgspec.structs.replace(package.manifest, calibration=calibration)
+            manifest=msgspec.structs.replace(
+                package.manifest, calibration=calibration, nontarget=None
+            )
         )
     )
 

@@ -66,11 +66,18 @@ def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extr
         for point in manifest.operating_points
     ]
     parts += ["## Operating points", _table(("name", "false accepts", "threshold"), points)]
+    if nontarget := manifest.nontarget:
+        parts.append(
+            "The thresholds are those of one second of speech; each ln(seconds) adds "
+            f"{nontarget.seconds_weight:+.3f}. A rate below {nontarget.rates[-1]:g} is "
+            "extrapolated. On a corpus that they were not learned on, false accepts were rarer or "
+            f"more frequent by a factor of up to {nontarget.spread:.1f}."
+        )
     if calibration := manifest.calibration:
         least, greatest = calibration.magnitudes
         parts.append(
-            "The thresholds are those of one second of speech and a middle magnitude. Natural-log "
-            f"likelihood ratio of a score from that: {calibration.slope:.2f} x score "
+            "Natural-log likelihood ratio of one second of speech and a middle magnitude: "
+            f"{calibration.slope:.2f} x score "
             f"{calibration.offset:+.2f}; each ln(seconds) adds {calibration.seconds_weight:+.2f}, "
             f"each ln(magnitude) over the middle of {least:.2f} to {greatest:.2f} "
             f"{calibration.magnitude_weight:+.2f}."

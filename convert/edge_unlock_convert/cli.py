@@ -28,6 +28,7 @@ COMMANDS = {
         ("voices", "training.command", "voices_command", "Speech to pieces and pseudo-speakers."),
         ("train", "training.command", "train_command", "Train an encoder as a recipe says."),
         ("ship", "commands.ship", "ship", "A project checkpoint to the package that ships."),
+        ("thresholds", "commands.ship", "set_thresholds", "Set a package's thresholds anew."),
         ("evaluate", "commands.evaluate", "evaluate", "Measure a package beside other encoders."),
     )
 }

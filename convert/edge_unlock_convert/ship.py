@@ -152,20 +152,9 @@ def ship(
     cohort = np.stack(rows).astype(np.float16)  # half the size, and nothing is lost
     closest = min(CLOSEST_SPEAKERS, len(cohort))
     corpora = np.array([corpus for corpus, _ in others])
-
-    def without(corpus: str) -> Similarity:
-        rest = elsewhere(cohort.astype(np.float32), corpora, corpus)
-        return Similarity(rest, closest, CLOSEST_WEIGHT)
-
-    with stage("listening to held-out speakers", None):
-        judged = thresholds.judge(listener, parts.held_out, without)
-    try:
-        setting = thresholds.fit(judged)
-    except ValueError as error:
-        raise ConfigError(
-            f"the held-out speakers set no threshold: {error}",
-            "Hold out more speakers, or give more speech of each.",
-        ) from error
+    judged, setting = _decide(
+        listener, Cohort(cohort.astype(np.float32), corpora, closest), parts.held_out, stage
+    )
     file = io.BytesIO()
     np.save(file, cohort)
     manifest = msgspec.structs.replace(
@@ -173,17 +162,13 @@ def ship(
         operating_points=setting.operating_points,
         default_operating_point=quantize.DEFAULT_OPERATING_POINT,
         calibration=setting.calibration,
+        nontarget=setting.nontarget,
         cohort=_packaged(COHORT_NAME, file.getvalue()),
         closest_speakers=closest,
         closest_weight=CLOSEST_WEIGHT,
         accuracy={
             "quantization": msgspec.to_builtins(comparison),
-            "held_out": {
-                "conditions": "held-out train speakers, one session each, enroll 3, test 1, clean, "
-                "nobody of the tested corpus in the cohort",
-                "cllr_pooled": round(setting.cllr, 4),
-                "eer": {name: round(eer(*one.split()), 4) for name, one in judged.items()},
-            },
+            "held_out": _held_out_figures(judged, setting),
         },
         training={**identity.training, "recipe": msgspec.to_builtins(recipe)},
     )
@@ -196,6 +181,78 @@ def ship(
         card.NAME: text.encode(),
     }
     return Shipped(files, manifest, judged)
+
+
+def decide(
+    package: ModelPackage, source: Path, speech: Path, stage: quantize.Stage
+) -> tuple[Manifest, dict[str, thresholds.Judged]]:
+    """The manifest of a package with calibration and thresholds set anew, and the trials.
+
+    ``source`` is the checkpoint directory that it was shipped from with ``speech``: that tells who
+    was held out, and of which corpus each speaker of the cohort is. Raises ``ConfigError`` when
+    the speech cannot be used or is other than that of the cohort.
+    """
+    recipe = Recipe.load(source / "recipe.toml")
+    parts = Parts.read(speech, recipe)
+    rate_hz = package.manifest.features.sample_rate_hz
+    others = one_piece_a_speaker(parts.trained, COHORT_SPEAKERS, rate_hz, recipe.seed + 1)
+    if package.cohort is None or len(others) != len(package.cohort):
+        raise ConfigError(
+            "the cohort of the package is not of this speech",
+            "Name the speech and the checkpoint that it was shipped with.",
+        )
+    corpora = np.array([corpus for corpus, _ in others])
+    cohort = Cohort(package.cohort, corpora, package.manifest.closest_speakers)
+    judged, setting = _decide(thresholds.Listener.of(package), cohort, parts.held_out, stage)
+    manifest = msgspec.structs.replace(
+        package.manifest,
+        operating_points=setting.operating_points,
+        calibration=setting.calibration,
+        nontarget=setting.nontarget,
+        accuracy={**package.manifest.accuracy, "held_out": _held_out_figures(judged, setting)},
+    )
+    return manifest, judged
+
+
+class Cohort(NamedTuple):
+    """Rows (N, D), the corpus of each (N,), and how many of the closest scores are set against."""
+
+    rows: Float32
+    corpora: NDArray[np.str_]
+    closest: int
+
+    def without(self, corpus: str) -> Similarity:
+        """Scores as on a device whose place nobody of the cohort comes from."""
+        rest = elsewhere(self.rows, self.corpora, corpus)
+        return Similarity(rest, self.closest, CLOSEST_WEIGHT)
+
+
+def _decide(
+    listener: thresholds.Listener,
+    cohort: Cohort,
+    held_out: Sequence[Utterance],
+    stage: quantize.Stage,
+) -> tuple[dict[str, thresholds.Judged], thresholds.Setting]:
+    with stage("listening to held-out speakers", None):
+        judged = thresholds.judge(listener, held_out, cohort.without)
+    try:
+        return judged, thresholds.fit(judged)
+    except ValueError as error:
+        raise ConfigError(
+            f"the held-out speakers set no threshold: {error}",
+            "Hold out more speakers, or give more speech of each.",
+        ) from error
+
+
+def _held_out_figures(
+    judged: dict[str, thresholds.Judged], setting: thresholds.Setting
+) -> dict[str, object]:
+    return {
+        "conditions": "held-out train speakers, one session each, enroll 3, test 1, clean, "
+        "nobody of the tested corpus in the cohort",
+        "cllr_pooled": round(setting.cllr, 4),
+        "eer": {name: round(eer(*one.split()), 4) for name, one in judged.items()},
+    }
 
 
 def _packaged(name: str, data: bytes) -> PackagedFile:

@@ -1,4 +1,4 @@
-"""Calibration and thresholds, set on trials that are made as the device makes them.
+"""Calibration and false-accept rates, set on trials that are made as the device makes them.
 
 Recordings are cut to utterances by the device's segmenter and refused where the device would
 refuse them; each is compared as it is and cut short, so that the calibration learns what the
@@ -16,12 +16,13 @@ from edge_unlock.calibration import Calibration, Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
 from edge_unlock.model import Manifest, ModelPackage, OperatingPoint
+from edge_unlock.nontarget import NonTarget
 from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
 from edge_unlock.segment import Segmenter
 from edge_unlock.similarity import Similarity, unit
 from edge_unlock_convert.corpus import Utterance, middle
 from edge_unlock_convert.metrics import cllr, fit_calibration
-from edge_unlock_convert.quantize import operating_points
+from edge_unlock_convert.nontarget import Group, fit_nontarget
 from edge_unlock_convert.trials import score_trials
 
 PIECE_S = 4
@@ -34,6 +35,8 @@ MAGNITUDE_QUANTILES = (0.05, 0.95)
 """Of the trials: magnitudes beyond are counted as the nearest of these."""
 LEAST_SPAN = 1.01
 """An encoder whose magnitudes differ less gives vectors of one length: they tell nothing."""
+FALSE_ACCEPT_RATES = {"far-1e-2": 1e-2, "far-1e-3": 1e-3, "far-1e-4": 1e-4}
+"""The rates that have a name; the last one is extrapolated."""
 LEAST_TARGETS = 50
 """Trials of a corpus and duration with fewer targets are left out of the fit."""
 
@@ -59,9 +62,10 @@ class Judged(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What is set on trials: the calibration, the thresholds, and the cost in bits."""
+    """What is set on trials: evidence, how high strangers score, thresholds; the cost in bits."""
 
     calibration: Calibration
+    nontarget: NonTarget
     operating_points: tuple[OperatingPoint, ...]
     cllr: float
 
@@ -153,28 +157,41 @@ def judge(
 
 
 def fit(judged: dict[str, Judged], seed: int = 0) -> Setting:
-    """Set calibration and thresholds on as many trials of each corpus and duration.
+    """Set the calibration on as many trials of each corpus and duration, the rest on all.
 
-    Raises ``ValueError`` when there are too few trials for any, or they make no sense.
+    The keys of ``judged`` are those of ``judge``. Raises ``ValueError`` when
+    there are too few trials for any, or they make no sense.
     """
     target, nontarget = _pooled(list(judged.values()), seed)
     calibration = _calibration(target, nontarget)
     target_llr, nontarget_llr = (
         calibration.llr(side.scores, side.quality) for side in (target, nontarget)
     )
-    points = operating_points(calibration.score(target_llr), calibration.score(nontarget_llr))
-    return Setting(calibration, points, cllr(target_llr, nontarget_llr))
+    groups: dict[str, list[Group]] = {}
+    for name, one in judged.items():
+        strangers = one.only(np.flatnonzero(~one.is_target))
+        group = (strangers.scores, np.asarray(strangers.quality.seconds))
+        groups.setdefault(name.partition(", ")[0], []).append(group)
+    nontarget_model = fit_nontarget(groups)
+    points = tuple(
+        OperatingPoint(
+            name=name, false_accept_rate=rate, threshold=float(nontarget_model.threshold(rate))
+        )
+        for name, rate in FALSE_ACCEPT_RATES.items()
+    )
+    return Setting(calibration, nontarget_model, points, cllr(target_llr, nontarget_llr))
 
 
 def rates(judged: Judged, manifest: Manifest, operating_point: str | None = None) -> Rates:
     """Error rates of trials at a threshold of the package: the default one, or that of the name."""
-    threshold = manifest.operating_point(operating_point).threshold
-    calibration = manifest.calibration
-    if calibration is None:
-        accepted = judged.scores >= threshold
-    else:
-        found = calibration.llr(judged.scores, judged.quality)
-        accepted = found >= calibration.llr(threshold)
+    point = manifest.operating_point(operating_point)
+    needed = np.asarray(point.threshold)
+    if manifest.nontarget is not None:
+        needed = manifest.nontarget.threshold(point.false_accept_rate, judged.quality)
+    elif manifest.calibration is not None:
+        evidence = manifest.calibration.llr(point.threshold)
+        needed = manifest.calibration.score(evidence, judged.quality)
+    accepted = judged.scores >= needed
     same = judged.is_target
     return Rates(
         float(accepted[~same].mean()),

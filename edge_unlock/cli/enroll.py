@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_unlock.cli.session import Session, input_options, print_json
+from edge_unlock.cli.session import Session, input_options, print_json, rate_options
 from edge_unlock.errors import EnrollmentError, UserExistsError
 
 if TYPE_CHECKING:
@@ -38,11 +38,7 @@ MOST_TIMES = 20
 )
 @click.option("--replace", is_flag=True, help="Replace the template of a person who is enrolled.")
 @click.option("--add", is_flag=True, help="Add to the template of a person who is enrolled.")
-@click.option(
-    "--operating-point",
-    metavar="NAME",
-    help="Decide about this person at a false-accept rate of the model, by its name.",
-)
+@rate_options("Decide about this person at a false-accept rate of the model, by its name.")
 @click.option("--consent", is_flag=True, help="The person has agreed (for scripts).")
 @click.pass_obj
 def enroll(

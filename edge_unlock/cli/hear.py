@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_unlock.cli.session import STREAM, F, Session, input_options, print_json
+from edge_unlock.cli.session import STREAM, F, Session, input_options, print_json, rate_options
 from edge_unlock.errors import ActionError, NoSpeechError
 
 if TYPE_CHECKING:
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from edge_unlock.hearing import Heard
     from edge_unlock.recognizer import Decision
 
+RAREST_SAID = 1e-5
+"""Rarer false accepts than this are not known: too few strangers were ever heard."""
+
 EXIT_CODES = {"accepted": 0, "rejected": 3, "retry": 4, "locked out": 5}
 
-operating_point_option = click.option(
-    "--operating-point",
-    metavar="NAME",
-    help="False-accept rate to decide at, by its name.  [default: the person's, else the model's]",
+operating_point_options = rate_options(
+    "Decide at a false-accept rate, by its name.  [default: the person's, else the installation's]"
 )
 
 
@@ -42,7 +43,7 @@ def timeout_option(default_s: float | None) -> Callable[[F], F]:
 @click.command()
 @click.argument("name")
 @input_options
-@operating_point_option
+@operating_point_options
 @timeout_option(10.0)
 @click.pass_obj
 @click.pass_context
@@ -66,7 +67,7 @@ def verify(
 
 @click.command()
 @input_options
-@operating_point_option
+@operating_point_options
 @timeout_option(10.0)
 @click.pass_obj
 @click.pass_context
@@ -114,7 +115,7 @@ class _ListenCommand(click.Command):
 
 @click.command(cls=_ListenCommand)
 @input_options
-@operating_point_option
+@operating_point_options
 @timeout_option(None)
 @click.option("--user", "name", metavar="NAME", help="Accept nobody but NAME.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -248,7 +249,18 @@ def _words(decision: Decision) -> str:
         words += f"  score {decision.score:.3f}, needed {decision.threshold:.3f}"
     if decision.llr is not None:
         words += f", log-likelihood ratio {decision.llr:+.1f}"
+    if decision.far is not None:
+        words += f", strangers as alike as this: {_share(decision.far)}"
     return f"{words}, {decision.seconds:.1f} s" if decision.seconds else words
+
+
+def _share(rate: float) -> str:
+    """A rate as people say it: 1 in 4,000."""
+    if rate < RAREST_SAID:
+        return f"fewer than 1 in {round(1 / RAREST_SAID):,}"
+    times = 1 / rate
+    digits = max(0, len(str(int(times))) - 2)  # two that count
+    return f"1 in {round(times, -digits):,.0f}"
 
 
 def _hint(decision: Decision) -> list[str]:

@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -91,9 +91,10 @@ class Session:
     @cached_property
     def scorer(self) -> Scorer:
         """The scorer of the package."""
-        from edge_unlock.scoring import Scorer
+        from edge_unlock.scoring import Scorer, rate_name
 
-        return Scorer(self.package)
+        far = self.settings.far
+        return Scorer(self.package, None if far is None else rate_name(far))
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -263,3 +264,32 @@ def input_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def rate_options(help_text: str) -> Callable[[F], F]:
+    """Add ``--operating-point`` and ``--far``, of which the command gets the first's name."""
+
+    def add(command: F) -> F:
+        @wraps(command)
+        def run(*args: Any, operating_point: str | None, far: float | None, **options: Any) -> Any:
+            if far is not None:
+                from edge_unlock.scoring import rate_name
+
+                if operating_point is not None:
+                    raise click.UsageError("--operating-point and --far exclude each other")
+                operating_point = rate_name(far)
+            return command(*args, operating_point=operating_point, **options)
+
+        for option in (
+            click.option(
+                "--far",
+                type=float,
+                metavar="RATE",
+                help="The same by any rate: 0.003 lets in 3 of 1,000 strangers.",
+            ),
+            click.option("--operating-point", metavar="NAME", help=help_text),
+        ):
+            run = option(run)
+        return cast(F, run)
+
+    return add

@@ -33,7 +33,7 @@ def test_json_has_the_documented_fields(enrolled, people):
     fields = json.loads(result.stdout)
     assert set(fields) == {
         *("decision", "user", "score", "llr", "threshold", "seconds", "magnitude", "reason"),
-        *("bandwidth_hz", "weakness"),
+        *("bandwidth_hz", "weakness", "far"),
     }
     assert fields["decision"] == "accepted" and fields["user"] == "alice"
     assert fields["score"] >= fields["threshold"]

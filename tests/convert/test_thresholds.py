@@ -40,13 +40,14 @@ def set_on(shipped, setting):
     manifest = msgspec.structs.replace(
         shipped.manifest,
         calibration=setting.calibration,
+        nontarget=setting.nontarget,
         operating_points=setting.operating_points,
     )
     return manifest, Scorer(shipped._replace(manifest=manifest))
 
 
 def test_thresholds_hold_their_rate_over_all_qualities_and_suit_each(shipped) -> None:
-    trials = {"long": judged(4.0), "short": judged(1.0)}
+    trials = {"one": judged(4.0), "one, 1 s": judged(1.0)}
     setting = thresholds.fit(trials)
     manifest, scorer = set_on(shipped, setting)
     assert setting.calibration.seconds_weight < 0
@@ -54,14 +55,6 @@ def test_thresholds_hold_their_rate_over_all_qualities_and_suit_each(shipped) ->
     rates = {name: thresholds.rates(one, manifest, "far-1e-2") for name, one in trials.items()}
     for one in rates.values():
         assert one.false_accepts == pytest.approx(1e-2, rel=0.15)
-    # a threshold that does not know of them: other false accepts, and more rejections in all
-    plain = {name: deaf(one) for name, one in trials.items()}
-    unaware, _ = set_on(shipped, thresholds.fit(plain))
-    worse = {name: thresholds.rates(one, unaware, "far-1e-2") for name, one in plain.items()}
-    assert worse["long"].false_accepts > 2 * worse["short"].false_accepts
-    assert np.mean([one.false_rejects for one in worse.values()]) > 1.3 * np.mean(
-        [one.false_rejects for one in rates.values()]
-    )
     # the device decides what the rates were counted for
     needed = [scorer.threshold("far-1e-2", quality=Quality(one)) for one in (1.0, 4.0)]
     assert needed[0] < needed[1]
@@ -127,7 +120,7 @@ def test_durations_that_nobody_spoke_for_are_left_out(
 
 def test_a_calibration_without_qualities_is_unmoved(shipped) -> None:
     manifest = msgspec.structs.replace(
-        shipped.manifest, calibration=Calibration(slope=10.0, offset=-3.0)
+        shipped.manifest, calibration=Calibration(slope=10.0, offset=-3.0), nontarget=None
     )
     scorer = Scorer(shipped._replace(manifest=manifest))
     short, long = Quality(0.5, 0.5), Quality(9.0, 2.0)

@@ -1,10 +1,17 @@
-"""``ship``: a checkpoint of this project's training to the package that ships."""
+"""``ship`` and ``thresholds``: a checkpoint of this project to the package that ships."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from edge_unlock.signature import SIGNATURE_NAME
 from edge_unlock_convert.commands.quantize import read_object
+
+if TYPE_CHECKING:
+    from edge_unlock.model import Manifest
+    from edge_unlock_convert.thresholds import Judged
 
 EXISTING = click.Path(path_type=Path, exists=True)
 
@@ -30,9 +37,8 @@ def ship(
     force: bool,
 ) -> None:
     """Make the package that ships: int8 network, cohort, calibration and thresholds."""
-    from edge_unlock_convert import quantize, thresholds
+    from edge_unlock_convert import quantize
     from edge_unlock_convert import ship as packaging
-    from edge_unlock_convert.metrics import eer
     from edge_unlock_convert.package import check_target, write_package
     from edge_unlock_convert.terminal import stage
 
@@ -41,9 +47,43 @@ def ship(
     shipped = packaging.ship(source, speech, identity, stage)
     write_package(output, shipped.files, replace=force)
     click.echo(f"{output}: {shipped.manifest.name} {shipped.manifest.version}")
-    for name, judged in shipped.judged.items():
-        rates = thresholds.rates(judged, shipped.manifest)
+    _tell(shipped.manifest, shipped.judged)
+
+
+@click.command(name="thresholds")
+@click.argument("package", type=EXISTING)
+@click.option("--checkpoint", type=EXISTING, required=True, help="What it was shipped from.")
+@click.option("--speech", type=EXISTING, required=True, help="What it was shipped with.")
+def set_thresholds(package: Path, checkpoint: Path, speech: Path) -> None:
+    """Set the calibration and the thresholds of PACKAGE anew; network and cohort stay.
+
+    Templates stay good. A signature has to be made again.
+    """
+    from edge_unlock.model import MANIFEST_NAME, ModelPackage
+    from edge_unlock_convert import ship as packaging
+    from edge_unlock_convert.package import write_package
+    from edge_unlock_convert.terminal import stage
+
+    found = ModelPackage.load(package)
+    manifest, judged = packaging.decide(found, checkpoint, speech, stage)
+    files = {path.name: path.read_bytes() for path in package.iterdir() if path.is_file()}
+    files.pop(SIGNATURE_NAME, None)
+    write_package(package, {**files, MANIFEST_NAME: manifest.to_json()}, replace=True)
+    _tell(manifest, judged)
+
+
+def _tell(manifest: "Manifest", every: "Mapping[str, Judged]") -> None:
+    from edge_unlock_convert import thresholds
+    from edge_unlock_convert.metrics import eer
+
+    for name, judged in every.items():
+        rates = thresholds.rates(judged, manifest)
         click.echo(
             f"held-out {name}: EER {100 * eer(*judged.split()):.2f}%; at the default threshold "
             f"FAR {100 * rates.false_accepts:.2f}%, FRR {100 * rates.false_rejects:.1f}%"
+        )
+    if manifest.nontarget is not None:
+        click.echo(
+            "false-accept rates of a corpus that was not learned on: off by a factor of up to "
+            f"{manifest.nontarget.spread:.1f}"
         )

@@ -1,0 +1,76 @@
+"""How high strangers score: from a false-accept rate to a threshold, and back."""
+
+from itertools import pairwise
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_unlock.calibration import CALIBRATED_SECONDS, USUAL, Quality
+
+Rate = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+
+
+class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The distribution of non-target scores, of one template.
+
+    A stranger's score lies ``offset + seconds_weight * ln(seconds)`` high, and above that by one of
+    ``heights`` as often as the one of ``rates`` says; rates fall, heights rise. Beyond the last of
+    them, where too few trials were seen, the rate falls by a factor e for every ``tail`` of score:
+    an exponential tail, which is the generalized Pareto distribution of shape 0 (Pickands,
+    "Statistical inference using extreme order statistics", 1975) and heavier than that of scores.
+
+    ``spread`` is by what factor the rate was off, up or down, for speech of a corpus that it was
+    not learned on.
+    """
+
+    offset: float
+    seconds_weight: float
+    rates: Annotated[tuple[Rate, ...], msgspec.Meta(min_length=2)]
+    heights: tuple[float, ...]
+    tail: Annotated[float, msgspec.Meta(gt=0)]
+    spread: Annotated[float, msgspec.Meta(ge=1)]
+
+    def __post_init__(self) -> None:
+        if len(self.rates) != len(self.heights):
+            raise ValueError("rates and heights differ in number")
+        if not np.isfinite((self.offset, self.seconds_weight, self.tail, *self.heights)).all():
+            raise ValueError("the distribution of non-target scores is not finite")
+        if any(one <= other for one, other in pairwise(self.rates)) or any(
+            one >= other for one, other in pairwise(self.heights)
+        ):
+            raise ValueError("rates do not fall, or heights do not rise")
+
+    def threshold(self, rate: float, quality: Quality = USUAL) -> NDArray[np.float64]:
+        """The scores, () or (n,), that a stranger reaches with this probability.
+
+        NaN, which nothing reaches, for a rate outside of 0..1 or a quality that is not a number.
+        """
+        if not 0 < rate < 1:
+            return np.asarray(np.nan)
+        beyond = np.log(self.rates[-1] / rate)
+        if beyond > 0:
+            height = self.heights[-1] + self.tail * beyond
+        else:
+            height = np.interp(-np.log(rate), -np.log(self.rates), self.heights)
+        return np.asarray(self._location(quality) + height)
+
+    def rate(self, score: float, quality: Quality = USUAL) -> float:
+        """How probably a stranger scores as high: the inverse of ``threshold``.
+
+        Never more than the first of ``rates``; 1 for a score that is not a number.
+        """
+        height = score - float(self._location(quality))
+        if not np.isfinite(height):
+            return 1.0
+        beyond = height - self.heights[-1]
+        if beyond > 0:
+            return float(self.rates[-1] * np.exp(-beyond / self.tail))
+        return float(np.exp(np.interp(height, self.heights, np.log(self.rates))))
+
+    def _location(self, quality: Quality) -> NDArray[np.float64]:
+        # the magnitude tells nothing here; but one that is no number comes of no voice
+        heard = 0.0 if quality.magnitude is None else np.multiply(quality.magnitude, 0.0)
+        seconds = np.clip(np.asarray(quality.seconds), *CALIBRATED_SECONDS)
+        return np.asarray(heard + self.offset + self.seconds_weight * np.log(seconds))
