@@ -166,7 +166,7 @@ class Evaluation:
         def similarity(corpus: str) -> Similarity:
             return self._similarity(system, corpus, "likelihood ratio, cohort of other corpora")
 
-        judged = thresholds.judge(thresholds.Listener(embed), held_out, similarity)
+        judged = thresholds.judge(thresholds.hear(thresholds.Listener(embed), held_out), similarity)
         return thresholds.fit(judged).calibration
 
     def _raw(self, system: System, samples: Sequence[Float32]) -> Float32:
@@ -236,7 +236,8 @@ def decisions(
     held = ship.Parts.read(source, recipe).held_out
     utterances = [*read_corpus(source, "eval"), *(u for u in held if u.corpus == "librispeech")]
     judged = thresholds.judge(
-        thresholds.Listener.of(package), utterances, lambda corpus: package.similarity
+        thresholds.hear(thresholds.Listener.of(package), utterances),
+        lambda corpus: package.similarity,
     )
     return {
         point.name: {

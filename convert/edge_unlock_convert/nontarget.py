@@ -42,10 +42,13 @@ def fit_nontarget(groups: Mapping[str, Sequence[Group]]) -> NonTarget:
     factors = []
     for corpus, own in groups.items():
         elsewhere = _fit({name: group for name, group in groups.items() if name != corpus})
-        for scores, seconds in own:
-            needed = elsewhere.threshold(CHECKED_RATE, Quality(seconds))
-            rate = max(float((scores >= needed).mean()), LEAST_RATE_SEEN)
-            factors.append(abs(np.log(rate / CHECKED_RATE)))
+        rate = np.mean(
+            [
+                (scores >= elsewhere.threshold(CHECKED_RATE, Quality(seconds))).mean()
+                for scores, seconds in own
+            ]
+        )
+        factors.append(abs(np.log(max(float(rate), LEAST_RATE_SEEN) / CHECKED_RATE)))
     return replace(fitted, spread=float(np.exp(max(factors))))
 
 

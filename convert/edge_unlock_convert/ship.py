@@ -221,6 +221,11 @@ class Cohort(NamedTuple):
     corpora: NDArray[np.str_]
     closest: int
 
+    @property
+    def whole(self) -> Similarity:
+        """Scores as on a device whose place is much like that of some of the cohort."""
+        return Similarity(self.rows, self.closest, CLOSEST_WEIGHT)
+
     def without(self, corpus: str) -> Similarity:
         """Scores as on a device whose place nobody of the cohort comes from."""
         rest = elsewhere(self.rows, self.corpora, corpus)
@@ -234,9 +239,11 @@ def _decide(
     stage: quantize.Stage,
 ) -> tuple[dict[str, thresholds.Judged], thresholds.Setting]:
     with stage("listening to held-out speakers", None):
-        judged = thresholds.judge(listener, held_out, cohort.without)
+        spoken = thresholds.hear(listener, held_out)
+    judged = thresholds.judge(spoken, cohort.without)
+    familiar = thresholds.judge(spoken, lambda corpus: cohort.whole)
     try:
-        return judged, thresholds.fit(judged)
+        return judged, thresholds.fit(judged, familiar)
     except ValueError as error:
         raise ConfigError(
             f"the held-out speakers set no threshold: {error}",

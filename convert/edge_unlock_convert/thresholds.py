@@ -5,7 +5,7 @@ refuse them; each is compared as it is and cut short, so that the calibration le
 duration of speech and the magnitude of an embedding are worth.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -115,24 +115,31 @@ class Listener:
         return speech, speech_seconds(segments)
 
 
-def judge(
-    listener: Listener,
-    utterances: Sequence[Utterance],
-    similarity_for: Callable[[str], Similarity],
-) -> dict[str, Judged]:
-    """Trials of each corpus among its own speakers, by durations: enroll 3, test 1.
+class Spoken(NamedTuple):
+    """What the speakers of a corpus said, n utterances, the tests of it cut to a duration.
 
-    ``similarity_for`` gives what scores the trials of a corpus. Gives nothing for a corpus (or
-    duration) that leaves no trial.
+    ``embeddings`` (n, D) are those of whole utterances, ``tests`` (n, D) of the cut ones, as long
+    as their magnitudes; ``used`` (n,) says which of them were longer than the cut.
     """
-    judged = {}
+
+    corpus: str
+    name: str
+    speakers: NDArray[np.str_]
+    embeddings: Float32
+    tests: Float32
+    seconds: Floats
+    used: NDArray[np.bool_]
+
+
+def hear(listener: Listener, utterances: Sequence[Utterance]) -> list[Spoken]:
+    """What the speakers of each corpus say, by durations; what the device refuses is left out."""
+    every = []
     for corpus in sorted({one.corpus for one in utterances}):
         heard = list(_heard(listener, [one for one in utterances if one.corpus == corpus]))
         if not heard:
             continue
         speakers = np.array([one.speaker for one in heard])
         embeddings = np.stack([one.embedding for one in heard])
-        similarity = similarity_for(corpus)
         for cut_s in (None, *CUTS_S):
             used = np.array([cut_s is None or one.seconds > cut_s for one in heard])
             seconds = np.array([one.seconds if cut_s is None else cut_s for one in heard])
@@ -141,25 +148,47 @@ def judge(
                 length = round(cut_s * SAMPLE_RATE_HZ)
                 for row in np.flatnonzero(used):
                     tests[row] = listener.embedding(middle(heard[row].samples, length))
-            try:
-                trials = score_trials(
-                    unit(embeddings), speakers, similarity=similarity, tests=unit(tests)
-                )
-            except ValueError:
-                continue
-            quality = Quality(seconds, np.linalg.norm(tests, axis=1)).only(trials.utterances)
-            every = Judged(trials.scores, quality, trials.is_target)
             name = corpus if cut_s is None else f"{corpus}, {cut_s:g} s"
-            one = every.only(np.flatnonzero(used[trials.utterances]))
-            if all(len(side) for side in one.split()):
-                judged[name] = one
+            every.append(Spoken(corpus, name, speakers, embeddings, tests, seconds, used))
+    return every
+
+
+def judge(
+    spoken: Iterable[Spoken], similarity_for: Callable[[str], Similarity]
+) -> dict[str, Judged]:
+    """Trials of each corpus and duration among its own speakers: enroll 3, test 1.
+
+    ``similarity_for`` gives what scores the trials of a corpus. Gives nothing for a corpus (or
+    duration) that leaves no trial.
+    """
+    judged = {}
+    for said in spoken:
+        try:
+            trials = score_trials(
+                unit(said.embeddings),
+                said.speakers,
+                similarity=similarity_for(said.corpus),
+                tests=unit(said.tests),
+            )
+        except ValueError:
+            continue
+        quality = Quality(said.seconds, np.linalg.norm(said.tests, axis=1)).only(trials.utterances)
+        every = Judged(trials.scores, quality, trials.is_target)
+        one = every.only(np.flatnonzero(said.used[trials.utterances]))
+        if all(len(side) for side in one.split()):
+            judged[said.name] = one
     return judged
 
 
-def fit(judged: dict[str, Judged], seed: int = 0) -> Setting:
+def fit(
+    judged: Mapping[str, Judged], familiar: Mapping[str, Judged] | None = None, seed: int = 0
+) -> Setting:
     """Set the calibration on as many trials of each corpus and duration, the rest on all.
 
-    The keys of ``judged`` are those of ``judge``. Raises ``ValueError`` when
+    ``judged`` are trials as ``judge`` gives them, with nobody of their corpus in the cohort;
+    ``familiar`` the same with the whole cohort. A place where the lock is used lies between: none
+    of its people is in the cohort, but some of its speakers may have been recorded much alike.
+    How high strangers score is therefore learned of both, by half. Raises ``ValueError`` when
     there are too few trials for any, or they make no sense.
     """
     target, nontarget = _pooled(list(judged.values()), seed)
@@ -168,7 +197,7 @@ def fit(judged: dict[str, Judged], seed: int = 0) -> Setting:
         calibration.llr(side.scores, side.quality) for side in (target, nontarget)
     )
     groups: dict[str, list[Group]] = {}
-    for name, one in judged.items():
+    for name, one in [*judged.items(), *(familiar or {}).items()]:
         strangers = one.only(np.flatnonzero(~one.is_target))
         group = (strangers.scores, np.asarray(strangers.quality.seconds))
         groups.setdefault(name.partition(", ")[0], []).append(group)

@@ -80,6 +80,20 @@ def test_the_device_accepts_what_the_rates_count(shipped) -> None:
     assert (found.targets, found.nontargets) == (one.is_target.sum(), (~one.is_target).sum())
 
 
+def test_a_place_lies_between_an_unknown_corpus_and_a_familiar_one() -> None:
+    strange = judged(1.0)
+    familiar = strange._replace(scores=strange.scores - 0.2)
+    needed = [
+        float(thresholds.fit(*trials).nontarget.threshold(1e-2))
+        for trials in (
+            [{"one": strange}],
+            [{"one": strange}, {"one": familiar}],
+            [{"one": familiar}],
+        )
+    ]
+    assert needed[0] > needed[1] > needed[2]
+
+
 def test_too_few_trials_set_nothing() -> None:
     with pytest.raises(ValueError, match="50 target trials"):
         thresholds.fit({"few": judged(1.0, 100)})
@@ -92,7 +106,8 @@ def test_people_are_heard_as_the_device_hears_them(shipped, people, tmp_path) ->
         for path in paths
     ]
     listener = thresholds.Listener.of(shipped)
-    found = thresholds.judge(listener, utterances, lambda corpus: shipped.similarity)
+    spoken = thresholds.hear(listener, utterances)
+    found = thresholds.judge(spoken, lambda corpus: shipped.similarity)
     assert {"people", "people, 2 s", "people, 1 s"} == set(found)
     whole, cut = found["people"], found["people, 1 s"]
     target, nontarget = whole.split()
@@ -112,9 +127,8 @@ def test_durations_that_nobody_spoke_for_are_left_out(
     utterances = [
         Utterance(path, "train", "people", name) for name in people for path in people[name]
     ]
-    found = thresholds.judge(
-        thresholds.Listener.of(shipped), utterances, lambda corpus: Similarity(None)
-    )
+    spoken = thresholds.hear(thresholds.Listener.of(shipped), utterances)
+    found = thresholds.judge(spoken, lambda corpus: Similarity(None))
     assert set(found) == {"people"}
 
 
