@@ -11,6 +11,7 @@ from edge_unlock_convert.flatbuffer import Graph
 from edge_unlock_convert.network import Network
 
 NAME = "MODEL_CARD.md"
+POINTS_HEADING = "## Operating points"
 FIGURES_BEGIN, FIGURES_END = "<!-- figures: begin -->", "<!-- figures: end -->"
 """Between these stands what was measured after the package was made."""
 
@@ -61,11 +62,32 @@ def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extr
     ]
     parts += [f"Note: {note}." for note in network.notes]
     parts += ["## What quantization did", _quantization(comparison, extra)]
+    parts += [POINTS_HEADING, _operating_points(manifest)]
+    parts += ["## Error rates", FIGURES_BEGIN, "Not measured yet.", FIGURES_END]
+    parts += ["## Training data and licences", _training(manifest.training)]
+    parts += ["## Limits", LIMITS]
+    return "\n\n".join(parts) + "\n"
+
+
+def set_operating_points(path: Path, manifest: Manifest) -> None:
+    """Write the operating points of ``manifest`` into a card in place of those that it tells."""
+    before, found, rest = path.read_text(encoding="utf-8").partition(f"{POINTS_HEADING}\n")
+    _, following, after = rest.partition("\n## ")
+    if not (found and following):
+        raise ConfigError(
+            f"{path} has no section of operating points",
+            f"Add the line {POINTS_HEADING}, before another section.",
+        )
+    text = f"{before}{POINTS_HEADING}\n\n{_operating_points(manifest)}\n\n## {after}"
+    path.write_text(text, encoding="utf-8")
+
+
+def _operating_points(manifest: Manifest) -> str:
     points = [
         (point.name, f"{100 * point.false_accept_rate:g}%", f"{point.threshold:.4f}")
         for point in manifest.operating_points
     ]
-    parts += ["## Operating points", _table(("name", "false accepts", "threshold"), points)]
+    parts = [_table(("name", "false accepts", "threshold"), points)]
     if nontarget := manifest.nontarget:
         parts.append(
             "The thresholds are those of one second of speech; each ln(seconds) adds "
@@ -82,10 +104,7 @@ def render(manifest: Manifest, graph: Graph, comparison: Comparison, extra: Extr
             f"each ln(magnitude) over the middle of {least:.2f} to {greatest:.2f} "
             f"{calibration.magnitude_weight:+.2f}."
         )
-    parts += ["## Error rates", FIGURES_BEGIN, "Not measured yet.", FIGURES_END]
-    parts += ["## Training data and licences", _training(manifest.training)]
-    parts += ["## Limits", LIMITS]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _score(manifest: Manifest) -> str:

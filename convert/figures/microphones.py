@@ -20,6 +20,7 @@ import click
 import numpy as np
 import soundfile
 import soxr
+from scipy.signal import butter, sosfilt
 
 from edge_unlock.audio import SAMPLE_RATE_HZ, File, Samples
 from edge_unlock.calibration import Quality
@@ -36,11 +37,12 @@ ROOM_S = 2
 
 
 class Recording(NamedTuple):
-    """What a recorder writes: samples (n, channels), a rate in Hz, a subtype of soundfile."""
+    """What a recorder writes: samples (n, channels), a rate in Hz, soundfile's names of formats."""
 
     samples: Samples
     rate_hz: int = SAMPLE_RATE_HZ
     subtype: str = "PCM_16"
+    container: str = "WAV"
 
 
 Fault = Callable[[Samples], Recording]
@@ -77,6 +79,17 @@ def at_rate(rate_hz: int) -> Fault:
     )
 
 
+def coded(subtype: str, container: str = "WAV") -> Fault:
+    """Code at 8 kHz."""
+    return lambda speech: at_rate(8_000)(speech)._replace(subtype=subtype, container=container)
+
+
+def telephone_band(speech: Samples) -> Recording:
+    """Nothing but 300 to 3400 Hz (ITU-T G.712), as of a call that was recorded at the full rate."""
+    band = butter(8, (300, 3400), "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
+    return Recording(sosfilt(band, speech)[:, None].astype(np.float32))
+
+
 def louder(gain_db: float) -> Fault:
     """Turn the level up, or down below 0 dB; what exceeds full scale is clipped."""
     return lambda speech: Recording((speech * 10 ** (gain_db / 20))[:, None].astype(np.float32))
@@ -100,6 +113,9 @@ FAULTS: dict[str, Fault] = {
     },
     "8 bits": lambda speech: Recording(speech[:, None], subtype="PCM_U8"),
     **{f"{rate} Hz": at_rate(rate) for rate in (8_000, 11_025, 44_100, 48_000)},
+    "300 to 3400 Hz": telephone_band,
+    "G.711": coded("ULAW"),
+    "Opus at 8 kHz": coded("OPUS", "OGG"),
     "stereo, one dead": lambda speech: Recording(np.stack((speech, 0 * speech), axis=1)),
     "stereo, one inverted": lambda speech: Recording(np.stack((speech, -speech), axis=1)),
     "clipping": clipping,
@@ -125,6 +141,7 @@ class Device:
                 np.clip(recording.samples, -1, 1),
                 recording.rate_hz,
                 subtype=recording.subtype,
+                format=recording.container,
             )
             with File(file.name) as source:
                 segments = [heard.segment for heard in hear(source, self._segmenter)]

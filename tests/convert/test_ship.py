@@ -4,6 +4,7 @@ import itertools
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -95,6 +96,13 @@ def test_a_model_is_trained_converted_and_run(recordings: Path, tmp_path: Path) 
     assert quantization["cosine_median"] > 0.99
     card = (package / "MODEL_CARD.md").read_text()
     assert "Not measured yet." in card
+    # thresholds that were lost are learned again, and told
+    spoiled = msgspec.structs.replace(made.manifest, nontarget=None, calibration=None)
+    (package / "manifest.json").write_bytes(spoiled.to_json())
+    (package / "MODEL_CARD.md").write_text(card.replace("far-1e-2", "far-0"))
+    run("thresholds", package, "--checkpoint", checkpoint, "--speech", recordings)
+    assert ModelPackage.load(package).manifest == made.manifest
+    assert (package / "MODEL_CARD.md").read_text() == card
     # the device runs it: a voice is more like itself than like another
     encoder, scorer = Encoder(made), Scorer(made)
     voices = {

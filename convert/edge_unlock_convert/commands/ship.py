@@ -60,6 +60,7 @@ def set_thresholds(package: Path, checkpoint: Path, speech: Path) -> None:
     Templates stay good. A signature has to be made again.
     """
     from edge_unlock.model import MANIFEST_NAME, ModelPackage
+    from edge_unlock_convert import card
     from edge_unlock_convert import ship as packaging
     from edge_unlock_convert.package import write_package
     from edge_unlock_convert.terminal import stage
@@ -69,6 +70,8 @@ def set_thresholds(package: Path, checkpoint: Path, speech: Path) -> None:
     files = {path.name: path.read_bytes() for path in package.iterdir() if path.is_file()}
     files.pop(SIGNATURE_NAME, None)
     write_package(package, {**files, MANIFEST_NAME: manifest.to_json()}, replace=True)
+    if card.NAME in files:
+        card.set_operating_points(package / card.NAME, manifest)
     _tell(manifest, judged)
 
 
