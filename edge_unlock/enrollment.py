@@ -168,7 +168,9 @@ class Enrollment:
         margins = []
         for number, utterance in enumerate(self._kept, start=existing):
             others = self._scorer.template(np.delete(voices, number, axis=0))
-            threshold = self._scorer.threshold(operating_point, quality=utterance.quality)
+            threshold = self._scorer.threshold(
+                operating_point, quality=utterance.quality, enrolled=len(voices) - 1
+            )
             margins.append(self._scorer.score(others, utterance.embedding) - threshold)
         deviations = np.square(np.array(margins) - np.mean(margins)).sum()
         known = SPREAD_WEIGHT * USUAL_SPREAD**2

@@ -9,14 +9,19 @@ from numpy.typing import NDArray
 
 from edge_unlock.calibration import CALIBRATED_SECONDS, USUAL, Quality
 
+USUAL_ENROLLED = 3
+"""Enrollment utterances of a template."""
+
 Rate = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
 class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The distribution of non-target scores, of one template.
 
-    A stranger's score lies ``offset + seconds_weight * ln(seconds)`` high, and above that by one of
-    ``heights`` as often as the one of ``rates`` says; rates fall, heights rise. Beyond the last of
+    A stranger's score lies ``offset + seconds_weight * ln(seconds)`` high, less ``enrolled_weight``
+    times how much 1/n exceeds 1/3 for a template of n enrollment utterances: the mean of few lies
+    far from everybody. Above that it lies by one of ``heights`` as often as the one of ``rates``
+    says; rates fall, heights rise. Beyond the last of
     them, where too few trials were seen, the rate falls by a factor e for every ``tail`` of score:
     an exponential tail, which is the generalized Pareto distribution of shape 0 (Pickands,
     "Statistical inference using extreme order statistics", 1975) and heavier than that of scores.
@@ -27,6 +32,7 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     offset: float
     seconds_weight: float
+    enrolled_weight: float = 0.0
     rates: Annotated[tuple[Rate, ...], msgspec.Meta(min_length=2)]
     heights: tuple[float, ...]
     tail: Annotated[float, msgspec.Meta(gt=0)]
@@ -35,15 +41,20 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def __post_init__(self) -> None:
         if len(self.rates) != len(self.heights):
             raise ValueError("rates and heights differ in number")
-        if not np.isfinite((self.offset, self.seconds_weight, self.tail, *self.heights)).all():
+        weights = (self.seconds_weight, self.enrolled_weight)
+        if not np.isfinite((self.offset, *weights, self.tail, *self.heights)).all():
             raise ValueError("the distribution of non-target scores is not finite")
         if any(one <= other for one, other in pairwise(self.rates)) or any(
             one >= other for one, other in pairwise(self.heights)
         ):
             raise ValueError("rates do not fall, or heights do not rise")
 
-    def threshold(self, rate: float, quality: Quality = USUAL) -> NDArray[np.float64]:
+    def threshold(
+        self, rate: float, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED
+    ) -> NDArray[np.float64]:
         """The scores, () or (n,), that a stranger reaches with this probability.
+
+        ``enrolled``: the number of utterances of the template, at least 1.
 
         NaN, which nothing reaches, for a rate outside of 0..1 or a quality that is not a number.
         """
@@ -54,14 +65,14 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             height = self.heights[-1] + self.tail * beyond
         else:
             height = np.interp(-np.log(rate), -np.log(self.rates), self.heights)
-        return np.asarray(self._location(quality) + height)
+        return np.asarray(self._location(quality, enrolled) + height)
 
-    def rate(self, score: float, quality: Quality = USUAL) -> float:
+    def rate(self, score: float, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED) -> float:
         """How probably a stranger scores as high: the inverse of ``threshold``.
 
         Never more than the first of ``rates``; 1 for a score that is not a number.
         """
-        height = score - float(self._location(quality))
+        height = score - float(self._location(quality, enrolled))
         if not np.isfinite(height):
             return 1.0
         beyond = height - self.heights[-1]
@@ -69,8 +80,10 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             return float(self.rates[-1] * np.exp(-beyond / self.tail))
         return float(np.exp(np.interp(height, self.heights, np.log(self.rates))))
 
-    def _location(self, quality: Quality) -> NDArray[np.float64]:
+    def _location(self, quality: Quality, enrolled: int) -> NDArray[np.float64]:
         # the magnitude tells nothing here; but one that is no number comes of no voice
         heard = 0.0 if quality.magnitude is None else np.multiply(quality.magnitude, 0.0)
         seconds = np.clip(np.asarray(quality.seconds), *CALIBRATED_SECONDS)
-        return np.asarray(heard + self.offset + self.seconds_weight * np.log(seconds))
+        fewer = 1 / max(enrolled, 1) - 1 / USUAL_ENROLLED
+        location = self.offset + self.seconds_weight * np.log(seconds)
+        return np.asarray(heard + location - self.enrolled_weight * fewer)

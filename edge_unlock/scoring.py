@@ -6,6 +6,7 @@ from edge_unlock.calibration import USUAL, Quality
 from edge_unlock.errors import ModelError
 from edge_unlock.features import Float32
 from edge_unlock.model import Manifest, ModelPackage
+from edge_unlock.nontarget import USUAL_ENROLLED
 from edge_unlock.similarity import unit
 
 RATE_PREFIX = "far-"
@@ -50,13 +51,14 @@ class Scorer:
         *,
         candidates: int = 1,
         quality: Quality = USUAL,
+        enrolled: int = USUAL_ENROLLED,
     ) -> float:
         """The score from which a voice is accepted as one of so many ``candidates``.
 
-        It is what a stranger heard in this ``quality`` reaches as rarely as ``operating_point``
-        says: a name in the model's manifest, or ``far-`` and a rate, such as ``far-0.003``. A
-        stranger who is compared with N templates has N chances: for each of them the rate is an
-        N-th (union bound).
+        The template is of ``enrolled`` utterances. The score is what a stranger heard in this
+        ``quality`` reaches as rarely as ``operating_point`` says: a name in the model's manifest,
+        or ``far-`` and a rate, such as ``far-0.003``. A stranger who is compared with N templates
+        has N chances: for each of them the rate is an N-th (union bound).
 
         A model that does not know how high strangers score has one threshold for every quality;
         if it is calibrated it rises by ln N on the scale of the log-likelihood ratio.
@@ -66,7 +68,7 @@ class Scorer:
         chances = max(1, candidates)
         nontarget = self._manifest.nontarget
         if nontarget is not None:
-            return float(nontarget.threshold(self._rate(name) / chances, quality))
+            return float(nontarget.threshold(self._rate(name) / chances, quality, enrolled))
         threshold = self._manifest.operating_point(name).threshold
         calibration = self._manifest.calibration
         if calibration is None:
@@ -74,7 +76,12 @@ class Scorer:
         return float(calibration.score(calibration.llr(threshold) + math.log(chances), quality))
 
     def false_accept_rate(
-        self, score: float, *, candidates: int = 1, quality: Quality = USUAL
+        self,
+        score: float,
+        *,
+        candidates: int = 1,
+        quality: Quality = USUAL,
+        enrolled: int = USUAL_ENROLLED,
     ) -> float | None:
         """How probably a stranger is as much like one of so many ``candidates``, at most 1.
 
@@ -83,7 +90,7 @@ class Scorer:
         nontarget = self._manifest.nontarget
         if nontarget is None:
             return None
-        return min(1.0, max(1, candidates) * nontarget.rate(score, quality))
+        return min(1.0, max(1, candidates) * nontarget.rate(score, quality, enrolled))
 
     def _rate(self, name: str | None) -> float:
         """The false-accept rate that an operating point stands for."""

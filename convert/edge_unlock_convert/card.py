@@ -6,6 +6,7 @@ from typing import Any
 
 from edge_unlock.errors import ConfigError
 from edge_unlock.model import MANIFEST_NAME, Manifest
+from edge_unlock.nontarget import USUAL_ENROLLED
 from edge_unlock_convert.compare import Comparison
 from edge_unlock_convert.flatbuffer import Graph
 from edge_unlock_convert.network import Network
@@ -89,10 +90,12 @@ def _operating_points(manifest: Manifest) -> str:
     ]
     parts = [_table(("name", "false accepts", "threshold"), points)]
     if nontarget := manifest.nontarget:
+        single = -nontarget.enrolled_weight * (1 - 1 / USUAL_ENROLLED)
         parts.append(
-            "The thresholds are those of one second of speech; each ln(seconds) adds "
-            f"{nontarget.seconds_weight:+.3f}. A rate below {nontarget.rates[-1]:g} is "
-            "extrapolated. On a corpus that they were not learned on, false accepts were rarer or "
+            f"The thresholds are those of one second of speech and {USUAL_ENROLLED} enrollment "
+            f"utterances; each ln(seconds) adds {nontarget.seconds_weight:+.3f}, a single "
+            f"utterance {single:+.3f}. A rate below {nontarget.rates[-1]:g} is extrapolated. On a "
+            "corpus that they were not learned on, false accepts were rarer or "
             f"more frequent by a factor of up to {nontarget.spread:.1f}."
         )
     if calibration := manifest.calibration:

@@ -1,18 +1,25 @@
 """Learns how high strangers score, and how far that can be trusted elsewhere."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge_unlock.calibration import CALIBRATED_SECONDS, Quality
-from edge_unlock.nontarget import NonTarget
+from edge_unlock.nontarget import USUAL_ENROLLED, NonTarget
 
 Floats = NDArray[np.float64]
-Group = tuple[Floats, Floats]
-"""Non-target scores (n,), and the seconds of speech (n,) of each."""
+
+
+class Group(NamedTuple):
+    """Non-target scores (n,), seconds of speech (n,), enrollment utterances of the templates."""
+
+    scores: Floats
+    seconds: Floats
+    enrolled: int = USUAL_ENROLLED
+
 
 RATES: Final = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 TAIL_RATE: Final = 0.005
@@ -22,8 +29,8 @@ CHECKED_RATE: Final = 0.01
 LEAST_RATE_SEEN: Final = 1e-4
 """Stands for no false accept at all, when rates of another corpus are compared."""
 
-LEAST_SPAN: Final = 0.2
-"""Of ln(seconds) between the durations of a corpus, to learn from it what duration does."""
+LEAST_SPREAD: Final = 0.01
+"""Measures that vary less than this, beside the other, within corpora tell nothing."""
 
 UNKNOWN_SPREAD: Final = 10.0
 """Where there is one corpus only, nothing tells how it is elsewhere."""
@@ -44,8 +51,11 @@ def fit_nontarget(groups: Mapping[str, Sequence[Group]]) -> NonTarget:
         elsewhere = _fit({name: group for name, group in groups.items() if name != corpus})
         rate = np.mean(
             [
-                (scores >= elsewhere.threshold(CHECKED_RATE, Quality(seconds))).mean()
-                for scores, seconds in own
+                (
+                    group.scores
+                    >= elsewhere.threshold(CHECKED_RATE, Quality(group.seconds), group.enrolled)
+                ).mean()
+                for group in own
             ]
         )
         factors.append(abs(np.log(max(float(rate), LEAST_RATE_SEEN) / CHECKED_RATE)))
@@ -53,18 +63,18 @@ def fit_nontarget(groups: Mapping[str, Sequence[Group]]) -> NonTarget:
 
 
 def _fit(groups: Mapping[str, Sequence[Group]]) -> NonTarget:
-    scores, seconds, weights = [], [], []
-    for own in groups.values():
-        for group_scores, group_seconds in own:
-            scores.append(group_scores)
-            seconds.append(_log_seconds(group_seconds))
-            weights.append(np.full(len(group_scores), 1 / len(own) / len(group_scores)))
-    if not scores:
+    if not any(groups.values()):
         raise ValueError("there are no non-target trials")
-    values, logs, weight = map(np.concatenate, (scores, seconds, weights))
-    slope = _seconds_weight(groups)
-    offset = float(np.average(values - slope * logs, weights=weight))
-    rest = values - offset - slope * logs
+    seconds_weight, enrolled_weight = _weights(groups)
+    scores, weights = [], []
+    for own in groups.values():
+        for group in own:
+            effects = _measures(group) @ (seconds_weight, enrolled_weight)
+            scores.append(group.scores - effects)
+            weights.append(np.full(len(group.scores), 1 / len(own) / len(group.scores)))
+    values, weight = map(np.concatenate, (scores, weights))
+    offset = float(np.average(values, weights=weight))
+    rest = values - offset
     heights = _upper_quantiles(rest, weight, RATES)
     (start,) = _upper_quantiles(rest, weight, (TAIL_RATE,))
     over = rest >= start
@@ -73,7 +83,8 @@ def _fit(groups: Mapping[str, Sequence[Group]]) -> NonTarget:
     heights = np.maximum.accumulate(heights) + 1e-6 * np.arange(len(heights))
     return NonTarget(
         offset=offset,
-        seconds_weight=slope,
+        seconds_weight=seconds_weight,
+        enrolled_weight=enrolled_weight,
         rates=RATES,
         heights=tuple(heights.tolist()),
         tail=max(float(tail), 1e-3),
@@ -81,25 +92,29 @@ def _fit(groups: Mapping[str, Sequence[Group]]) -> NonTarget:
     )
 
 
-def _seconds_weight(groups: Mapping[str, Sequence[Group]]) -> float:
-    """By how much the score of ``CHECKED_RATE`` grows with each ln(second), within corpora.
+def _weights(groups: Mapping[str, Sequence[Group]]) -> tuple[float, float]:
+    """By how much the score of ``CHECKED_RATE`` grows with each measure, within corpora.
 
     Corpora differ in how alike their voices are, and in how long they speak: a slope across them
-    would take one for the other. Those of one duration tell nothing; without any other it is 0.
+    would take one for the other. What does not differ within any has the weight 0.
     """
-    slopes = []
+    measures, heights = [], []
     for own in groups.values():
-        logs = np.array([_log_seconds(seconds).mean() for _, seconds in own])
-        if np.ptp(logs) < LEAST_SPAN:
-            continue
-        heights = [np.quantile(scores, 1 - CHECKED_RATE) for scores, _ in own]
-        slopes.append(np.polyfit(logs, heights, 1)[0])
-    return float(np.mean(slopes)) if slopes else 0.0
+        mean = np.array([_measures(group).mean(axis=0) for group in own])
+        height = np.array([np.quantile(group.scores, 1 - CHECKED_RATE) for group in own])
+        measures.append(mean - mean.mean(axis=0))
+        heights.append(height - height.mean())
+    seconds, enrolled = np.linalg.lstsq(
+        np.concatenate(measures), np.concatenate(heights), rcond=LEAST_SPREAD
+    )[0]
+    return float(seconds), float(enrolled)
 
 
-def _log_seconds(seconds: Floats) -> Floats:
-    logs: Floats = np.log(np.clip(seconds, *CALIBRATED_SECONDS))
-    return logs
+def _measures(group: Group) -> Floats:
+    """What ``NonTarget`` weighs, (n, 2)."""
+    logs = np.log(np.clip(group.seconds, *CALIBRATED_SECONDS))
+    fewer = np.full(len(logs), 1 / USUAL_ENROLLED - 1 / group.enrolled)
+    return np.column_stack((logs, fewer))
 
 
 def _upper_quantiles(values: Floats, weights: Floats, rates: Sequence[float]) -> Floats:

@@ -23,6 +23,7 @@ from edge_unlock.model import (
     OperatingPoint,
     PackagedFile,
 )
+from edge_unlock.nontarget import USUAL_ENROLLED
 from edge_unlock.similarity import Similarity, unit
 from edge_unlock_convert import card, checkpoint, flatbuffer, quantize, thresholds
 from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
@@ -240,10 +241,16 @@ def _decide(
 ) -> tuple[dict[str, thresholds.Judged], thresholds.Setting]:
     with stage("listening to held-out speakers", None):
         spoken = thresholds.hear(listener, held_out)
-    judged = thresholds.judge(spoken, cohort.without)
-    familiar = thresholds.judge(spoken, lambda corpus: cohort.whole)
+    # where the lock is used lies between: none of its people is in the cohort, but some of its
+    # speakers may have been recorded much alike. How high strangers score is learned by half of
+    # either, and of templates of one utterance as well.
+    judged, *further = (
+        thresholds.judge(spoken, similarity_for, enrolled)
+        for enrolled in (USUAL_ENROLLED, 1)
+        for similarity_for in (cohort.without, lambda corpus: cohort.whole)
+    )
     try:
-        return judged, thresholds.fit(judged, familiar)
+        return judged, thresholds.fit(judged, *further)
     except ValueError as error:
         raise ConfigError(
             f"the held-out speakers set no threshold: {error}",

@@ -16,7 +16,7 @@ from edge_unlock.calibration import Calibration, Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
 from edge_unlock.model import Manifest, ModelPackage, OperatingPoint
-from edge_unlock.nontarget import NonTarget
+from edge_unlock.nontarget import USUAL_ENROLLED, NonTarget
 from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
 from edge_unlock.segment import Segmenter
 from edge_unlock.similarity import Similarity, unit
@@ -46,11 +46,15 @@ Embed = Callable[[Float32, int], Float32]
 
 
 class Judged(NamedTuple):
-    """Trials, (n,) each: score, how well the voice was heard, whether it is a target."""
+    """Trials, (n,) each: score, how well the voice was heard, whether it is a target.
+
+    The templates are of ``enrolled`` utterances each.
+    """
 
     scores: Floats
     quality: Quality
     is_target: NDArray[np.bool_]
+    enrolled: int = USUAL_ENROLLED
 
     def split(self) -> tuple[Floats, Floats]:
         """Target scores and non-target scores."""
@@ -58,7 +62,11 @@ class Judged(NamedTuple):
 
     def only(self, rows: NDArray[np.int_]) -> "Judged":
         """The trials of these numbers."""
-        return Judged(self.scores[rows], self.quality.only(rows), self.is_target[rows])
+        return self._replace(
+            scores=self.scores[rows],
+            quality=self.quality.only(rows),
+            is_target=self.is_target[rows],
+        )
 
 
 class Setting(NamedTuple):
@@ -154,9 +162,11 @@ def hear(listener: Listener, utterances: Sequence[Utterance]) -> list[Spoken]:
 
 
 def judge(
-    spoken: Iterable[Spoken], similarity_for: Callable[[str], Similarity]
+    spoken: Iterable[Spoken],
+    similarity_for: Callable[[str], Similarity],
+    enrolled: int = USUAL_ENROLLED,
 ) -> dict[str, Judged]:
-    """Trials of each corpus and duration among its own speakers: enroll 3, test 1.
+    """Trials of each corpus and duration among its own speakers: ``enrolled`` and one to test.
 
     ``similarity_for`` gives what scores the trials of a corpus. Gives nothing for a corpus (or
     duration) that leaves no trial.
@@ -167,29 +177,26 @@ def judge(
             trials = score_trials(
                 unit(said.embeddings),
                 said.speakers,
+                enroll=enrolled,
                 similarity=similarity_for(said.corpus),
                 tests=unit(said.tests),
             )
         except ValueError:
             continue
         quality = Quality(said.seconds, np.linalg.norm(said.tests, axis=1)).only(trials.utterances)
-        every = Judged(trials.scores, quality, trials.is_target)
+        every = Judged(trials.scores, quality, trials.is_target, enrolled)
         one = every.only(np.flatnonzero(said.used[trials.utterances]))
         if all(len(side) for side in one.split()):
             judged[said.name] = one
     return judged
 
 
-def fit(
-    judged: Mapping[str, Judged], familiar: Mapping[str, Judged] | None = None, seed: int = 0
-) -> Setting:
+def fit(judged: Mapping[str, Judged], *further: Mapping[str, Judged], seed: int = 0) -> Setting:
     """Set the calibration on as many trials of each corpus and duration, the rest on all.
 
-    ``judged`` are trials as ``judge`` gives them, with nobody of their corpus in the cohort;
-    ``familiar`` the same with the whole cohort. A place where the lock is used lies between: none
-    of its people is in the cohort, but some of its speakers may have been recorded much alike.
-    How high strangers score is therefore learned of both, by half. Raises ``ValueError`` when
-    there are too few trials for any, or they make no sense.
+    The keys are those of ``judge``. How high strangers score is learned of ``further`` trials as
+    well, such as of other templates or with another cohort. Raises ``ValueError`` when there are
+    too few trials for any, or they make no sense.
     """
     target, nontarget = _pooled(list(judged.values()), seed)
     calibration = _calibration(target, nontarget)
@@ -197,10 +204,12 @@ def fit(
         calibration.llr(side.scores, side.quality) for side in (target, nontarget)
     )
     groups: dict[str, list[Group]] = {}
-    for name, one in [*judged.items(), *(familiar or {}).items()]:
-        strangers = one.only(np.flatnonzero(~one.is_target))
-        group = (strangers.scores, np.asarray(strangers.quality.seconds))
-        groups.setdefault(name.partition(", ")[0], []).append(group)
+    for trials in (judged, *further):
+        for name, one in trials.items():
+            strangers = one.only(np.flatnonzero(~one.is_target))
+            seconds = np.asarray(strangers.quality.seconds)
+            group = Group(strangers.scores, seconds, one.enrolled)
+            groups.setdefault(name.partition(", ")[0], []).append(group)
     nontarget_model = fit_nontarget(groups)
     points = tuple(
         OperatingPoint(
@@ -216,7 +225,9 @@ def rates(judged: Judged, manifest: Manifest, operating_point: str | None = None
     point = manifest.operating_point(operating_point)
     needed = np.asarray(point.threshold)
     if manifest.nontarget is not None:
-        needed = manifest.nontarget.threshold(point.false_accept_rate, judged.quality)
+        needed = manifest.nontarget.threshold(
+            point.false_accept_rate, judged.quality, judged.enrolled
+        )
     elif manifest.calibration is not None:
         evidence = manifest.calibration.llr(point.threshold)
         needed = manifest.calibration.score(evidence, judged.quality)
