@@ -97,6 +97,12 @@ class EnrollmentError(EdgeUnlockError):
     exit_code = 4
 
 
+class CalibrationError(EdgeUnlockError):
+    """Too few other people were heard to learn anything of a place."""
+
+    exit_code = 4
+
+
 class NoSpeechError(EdgeUnlockError):
     """The audio holds no usable speech. This is not a rejection."""
 

@@ -162,7 +162,14 @@ class ModelPackage(NamedTuple):
     @property
     def similarity(self) -> Similarity:
         """How the scores of this network's embeddings are made."""
-        return Similarity(self.cohort, self.manifest.closest_speakers, self.manifest.closest_weight)
+        return self.similarity_among(None)
+
+    def similarity_among(self, neighbours: Float32 | None) -> Similarity:
+        """How they are made where voices (n, D) of other people of the place are known."""
+        manifest = self.manifest
+        return Similarity(
+            self.cohort, manifest.closest_speakers, manifest.closest_weight, neighbours
+        )
 
     @property
     def sha256(self) -> bytes:

@@ -18,10 +18,10 @@ Rate = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The distribution of non-target scores, of one template.
 
-    A stranger's score lies ``offset + seconds_weight * ln(seconds)`` high, less ``enrolled_weight``
-    times how much 1/n exceeds 1/3 for a template of n enrollment utterances: the mean of few lies
-    far from everybody. Above that it lies by one of ``heights`` as often as the one of ``rates``
-    says; rates fall, heights rise. Beyond the last of
+    A stranger's score is ``offset + seconds_weight * ln(seconds)`` on the average, less
+    ``enrolled_weight`` times how much 1/n exceeds 1/3 for a template of n enrollment utterances:
+    the mean of few lies far from everybody. It lies above that by one of ``heights`` as often as
+    the one of ``rates`` says; rates fall, heights rise. Beyond the last of
     them, where too few trials were seen, the rate falls by a factor e for every ``tail`` of score:
     an exponential tail, which is the generalized Pareto distribution of shape 0 (Pickands,
     "Statistical inference using extreme order statistics", 1975) and heavier than that of scores.
@@ -65,14 +65,14 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             height = self.heights[-1] + self.tail * beyond
         else:
             height = np.interp(-np.log(rate), -np.log(self.rates), self.heights)
-        return np.asarray(self._location(quality, enrolled) + height)
+        return np.asarray(self.location(quality, enrolled) + height)
 
     def rate(self, score: float, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED) -> float:
         """How probably a stranger scores as high: the inverse of ``threshold``.
 
         Never more than the first of ``rates``; 1 for a score that is not a number.
         """
-        height = score - float(self._location(quality, enrolled))
+        height = score - float(self.location(quality, enrolled))
         if not np.isfinite(height):
             return 1.0
         beyond = height - self.heights[-1]
@@ -80,7 +80,10 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             return float(self.rates[-1] * np.exp(-beyond / self.tail))
         return float(np.exp(np.interp(height, self.heights, np.log(self.rates))))
 
-    def _location(self, quality: Quality, enrolled: int) -> NDArray[np.float64]:
+    def location(
+        self, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED
+    ) -> NDArray[np.float64]:
+        """The mean of strangers' scores, () or (n,); NaN for a quality that is not a number."""
         # the magnitude tells nothing here; but one that is no number comes of no voice
         heard = 0.0 if quality.magnitude is None else np.multiply(quality.magnitude, 0.0)
         seconds = np.clip(np.asarray(quality.seconds), *CALIBRATED_SECONDS)

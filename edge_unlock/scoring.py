@@ -25,25 +25,40 @@ class Scorer:
     """Scores embeddings against templates with what a model package carries for it.
 
     ``default`` names the operating point where none is named; without it, the model does.
+    ``neighbours`` (n, D) are other voices of the place, and ``shift`` is by how much higher than
+    elsewhere strangers score there.
     """
 
-    def __init__(self, package: ModelPackage, default: str | None = None) -> None:
+    def __init__(
+        self,
+        package: ModelPackage,
+        default: str | None = None,
+        *,
+        neighbours: Float32 | None = None,
+        shift: float = 0.0,
+    ) -> None:
+        self._package = package
         self._manifest: Manifest = package.manifest
-        self._similarity = package.similarity
+        self._similarity = package.similarity_among(neighbours)
         self._default = default
+        self._shift = shift
+
+    def placed(self, neighbours: Float32, shift: float = 0.0) -> "Scorer":
+        """The same for a place whose voices (n, D), and the shift of its scores, are known."""
+        return Scorer(self._package, self._default, neighbours=neighbours, shift=shift)
 
     def template(self, embeddings: Float32) -> Float32:
         """The template of a person: float32 (D,), norm 1, from embeddings (n, D) of norm 1."""
         mean: Float32 = embeddings.mean(axis=0)
         return unit(mean)
 
-    def score(self, template: Float32, embedding: Float32) -> float:
+    def score(self, template: Float32, embedding: Float32, others: Float32 | None = None) -> float:
         """How alike template and embedding are, both (D,): NaN if one has no direction.
 
-        A cosine in [-1, 1], or what is left of it for a package with ``closest_speakers``
-        (``Similarity``).
+        ``others`` (n, D) are templates of other people, who are strangers as well. A cosine in
+        [-1, 1], or what is left of it for a package with ``closest_speakers`` (``Similarity``).
         """
-        return float(self._similarity.scores(template[None], embedding[None])[0, 0])
+        return float(self._similarity.scores(template[None], embedding[None], others)[0, 0])
 
     def threshold(
         self,
@@ -68,7 +83,8 @@ class Scorer:
         chances = max(1, candidates)
         nontarget = self._manifest.nontarget
         if nontarget is not None:
-            return float(nontarget.threshold(self._rate(name) / chances, quality, enrolled))
+            rate = self._rate(name) / chances
+            return self._shift + float(nontarget.threshold(rate, quality, enrolled))
         threshold = self._manifest.operating_point(name).threshold
         calibration = self._manifest.calibration
         if calibration is None:
@@ -90,7 +106,7 @@ class Scorer:
         nontarget = self._manifest.nontarget
         if nontarget is None:
             return None
-        return min(1.0, max(1, candidates) * nontarget.rate(score, quality, enrolled))
+        return min(1.0, max(1, candidates) * nontarget.rate(score - self._shift, quality, enrolled))
 
     def _rate(self, name: str | None) -> float:
         """The false-accept rate that an operating point stands for."""
@@ -108,6 +124,16 @@ class Scorer:
             f"the model has no operating point {wanted!r}",
             f"Choose one of: {', '.join(known)}; or a rate of {LEAST_RATE:g} to {GREATEST_RATE:g}.",
         )
+
+    def excess(
+        self, score: float, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED
+    ) -> float:
+        """By how much a stranger's score exceeds what strangers have on the average elsewhere.
+
+        0 for a model that does not know how high strangers score.
+        """
+        nontarget = self._manifest.nontarget
+        return 0.0 if nontarget is None else score - float(nontarget.location(quality, enrolled))
 
     def bayes_threshold(self, prior: float, quality: Quality = USUAL) -> float:
         """The score from which one speaker is likelier than two, if ``prior`` of the pairs are one.

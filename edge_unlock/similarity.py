@@ -23,9 +23,17 @@ class Similarity:
     "Analysis of score normalization in multilingual speaker recognition", 2017) in part and
     without its division by a deviation, which makes scores of voices that no cohort resembles
     too large.
+
+    ``neighbours`` (M, D) join the cohort as strangers, but do not move its mean.
     """
 
-    def __init__(self, cohort: Float32 | None, closest: int = 0, weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        cohort: Float32 | None,
+        closest: int = 0,
+        weight: float = 1.0,
+        neighbours: Float32 | None = None,
+    ) -> None:
         self._center: Float32 | float = 0.0 if cohort is None else cohort.mean(axis=0)
         self._closest = closest
         self._weight = weight
@@ -33,19 +41,26 @@ class Similarity:
         if closest:
             if cohort is None or len(cohort) < closest:
                 raise ValueError(f"the cohort has fewer than {closest} speakers")
-            self._cohort = unit(cohort - self._center)
+            every = cohort if neighbours is None else np.concatenate((cohort, neighbours))
+            self._cohort = unit(every - self._center)
 
-    def scores(self, templates: Float32, embeddings: Float32) -> Float32:
+    def scores(
+        self, templates: Float32, embeddings: Float32, others: Float32 | None = None
+    ) -> Float32:
         """Scores (M, N) of templates (M, D) and embeddings (N, D), all of norm 1.
 
-        NaN where one of the two has no direction.
+        ``others`` (P, D) are strangers as well, for these scores only. NaN where one of
+        the two has no direction.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             one, other = unit(templates - self._center), unit(embeddings - self._center)
             cosines: Float32 = one @ other.T
             if self._cohort is None:
                 return cosines
-            strangers = [self._nearest(voices, self._cohort) for voices in (one, other)]
+            cohort = self._cohort
+            if others is not None:
+                cohort = np.concatenate((cohort, unit(others - self._center)))
+            strangers = [self._nearest(voices, cohort) for voices in (one, other)]
             scores: Float32 = cosines - self._weight / 2 * np.add.outer(*strangers)
             return scores
 
