@@ -139,7 +139,7 @@ def survey(
     others = [one for one in others if not any(owner.spoke(scorer, one) for owner in owners)]
     if len(others) < MIN_VOICES:
         raise CalibrationError(
-            f"{len(others)} other voices were heard; {MIN_VOICES} are needed",
+            f"{MIN_VOICES} other voices are needed; heard: {len(others)}",
             f"Let {ENOUGH_VOICES} or more people, a radio or a television be heard for some "
             "minutes.",
         )

@@ -80,7 +80,7 @@ def enroll(
 
     wanted = len(inputs) or utterances
     known = None if existing is None else existing.embeddings
-    enrollment = Enrollment(session.encoder, session.scorer, wanted, known)
+    enrollment = Enrollment(session.encoder, session.scorer_at(device), wanted, known)
     if inputs:
         dropped = _hear_files(enrollment, session, inputs, as_json)
     else:

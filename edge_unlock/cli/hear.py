@@ -145,7 +145,7 @@ def listen(
     action = None
     if arguments:
         action = Command(arguments, session.settings.action_timeout_s, reserved=as_json)
-    gatekeeper = _gatekeeper(session, name, operating_point)
+    gatekeeper = _gatekeeper(session, name, operating_point, device)
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     outcomes: set[int] = set()
     if not (inputs or as_json or quiet):
@@ -181,7 +181,7 @@ def _decide_once(
     is_live = not inputs or STREAM in inputs
     if is_live and len(inputs) > 1:
         raise click.UsageError("--input - has no end to wait for, and must be the only input")
-    gatekeeper = _gatekeeper(session, name, operating_point)
+    gatekeeper = _gatekeeper(session, name, operating_point, device)
     attempts: Iterable[Sequence[Heard]]
     if not is_live:
         attempts = [[heard for path in inputs for heard in session.hear_all(path)]]
@@ -200,7 +200,9 @@ def _decide_once(
     raise NoSpeechError("no usable speech was heard", advice)
 
 
-def _gatekeeper(session: Session, name: str | None, operating_point: str | None) -> Gatekeeper:
+def _gatekeeper(
+    session: Session, name: str | None, operating_point: str | None, device: str | None
+) -> Gatekeeper:
     from edge_unlock.gatekeeper import Gatekeeper
     from edge_unlock.recognizer import Recognizer
 
@@ -210,7 +212,8 @@ def _gatekeeper(session: Session, name: str | None, operating_point: str | None)
     else:
         templates = [vault.template(name, session.identity)]
         name = templates[0].user  # as the vault spells it
-    recognizer = Recognizer(session.encoder, session.scorer, templates, operating_point)
+    scorer = session.scorer_at(device)
+    recognizer = Recognizer(session.encoder, scorer, templates, operating_point)
     return Gatekeeper(vault, recognizer, name)
 
 

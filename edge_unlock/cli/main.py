@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edge_unlock.cli.calibrate import calibrate
 from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, listen, verify
 from edge_unlock.cli.session import Session
@@ -86,6 +87,7 @@ for command in (
     verify,
     identify,
     listen,
+    calibrate,
     list_,
     remove,
     export,

@@ -96,6 +96,19 @@ class Session:
         far = self.settings.far
         return Scorer(self.package, None if far is None else rate_name(far))
 
+    def microphone(self, device: str | None) -> str:
+        """What a place is bound to: the name of the microphone, empty for the system's default.
+
+        Recordings count as heard by it.
+        """
+        named = self.settings.device if device is None else device
+        return "" if named is None else str(named)
+
+    def scorer_at(self, device: str | None) -> Scorer:
+        """The scorer of the place that was learned with this microphone, if one was."""
+        place = self.vault.place(self.identity, self.microphone(device))
+        return self.scorer if place is None else self.scorer.placed(place.voices, place.entry.shift)
+
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter, with its VAD loaded."""

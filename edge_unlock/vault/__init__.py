@@ -7,7 +7,7 @@ from edge_unlock.lazy import lazy_names
 if TYPE_CHECKING:
     from edge_unlock.vault.keys import Argon2Cost, KeyFile, KeySource, Passphrase
     from edge_unlock.vault.names import validate_user_name
-    from edge_unlock.vault.record import Consent, ModelIdentity, Template, UserEntry
+    from edge_unlock.vault.record import Consent, ModelIdentity, Place, Template, UserEntry
     from edge_unlock.vault.vault import Vault
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "KeySource",
     "ModelIdentity",
     "Passphrase",
+    "Place",
     "Template",
     "UserEntry",
     "Vault",
@@ -31,6 +32,7 @@ __getattr__ = lazy_names(
         "KeySource": "keys",
         "ModelIdentity": "record",
         "Passphrase": "keys",
+        "Place": "record",
         "Template": "record",
         "UserEntry": "record",
         "Vault": "vault",

@@ -1,22 +1,24 @@
-"""Which users exist, and which record is current for each."""
+"""Which users exist, which place is known, and which record is current for each."""
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from edge_unlock.errors import VaultError
 from edge_unlock.vault.container import KEY_BYTES
-from edge_unlock.vault.record import Consent, ModelIdentity, UserEntry
+from edge_unlock.vault.record import Consent, ModelIdentity, PlaceEntry, UserEntry
+
+Entry = TypeVar("Entry", UserEntry, PlaceEntry)
 
 
 @dataclass(frozen=True)
-class Row:
-    """A user, and the one record that is theirs now."""
+class Row(Generic[Entry]):
+    """A user or the place, and the one record that is theirs now."""
 
-    entry: UserEntry
+    entry: Entry
     record_id: bytes
     generation: int
     digest: bytes
@@ -30,7 +32,8 @@ class Manifest:
     generation: int
     journal_key: bytes
     """Keys the attempt counters and the audit log, which outlive the master key's changes."""
-    rows: Mapping[str, Row]
+    rows: Mapping[str, Row[UserEntry]]
+    place: Row[PlaceEntry] | None = None
 
     @classmethod
     def new(cls) -> "Manifest":
@@ -41,22 +44,28 @@ class Manifest:
         """Return the manifest that the next change starts from."""
         return replace(self, generation=self.generation + 1)
 
-    def having(self, row: Row) -> "Manifest":
+    def having(self, row: Row[UserEntry]) -> "Manifest":
         """Return a manifest in which ``row`` is the one of its user."""
         rows = {**self.rows, row.entry.name: row}
         return replace(self, rows=MappingProxyType(rows))
 
-    def without_users(self) -> "Manifest":
+    def at(self, place: Row[PlaceEntry] | None) -> "Manifest":
+        """Return a manifest of a device that stands in ``place``."""
+        return replace(self, place=place)
+
+    def emptied(self) -> "Manifest":
         """Return a manifest without rows, to be filled anew."""
-        return replace(self, rows=MappingProxyType({}))
+        return replace(self, rows=MappingProxyType({}), place=None)
 
     def to_bytes(self) -> bytes:
         """Return the manifest as JSON."""
         document = {
             "generation": self.generation,
             "journal_key": self.journal_key.hex(),
-            "users": [_row_to_json(row) for row in self.rows.values()],
+            "users": [_row_to_json(row, entry_to_json) for row in self.rows.values()],
         }
+        if self.place is not None:
+            document["place"] = _row_to_json(self.place, _place_to_json)
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
@@ -64,11 +73,13 @@ class Manifest:
         """Parse what ``to_bytes`` wrote; VaultError for what it never did."""
         try:
             document = json.loads(data)
-            rows = [_row_from_json(user) for user in document["users"]]
+            rows = [_row_from_json(user, entry_from_json) for user in document["users"]]
+            place = document.get("place")
             return cls(
                 int(document["generation"]),
                 bytes.fromhex(document["journal_key"]),
                 MappingProxyType({row.entry.name: row for row in rows}),
+                None if place is None else _row_from_json(place, _place_from_json),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise VaultError(
@@ -78,17 +89,13 @@ class Manifest:
 
 def entry_to_json(entry: UserEntry) -> dict[str, Any]:
     """Return a user's entry as JSON values."""
-    identity = entry.identity
     return {
         "name": entry.name,
         "created": entry.created,
         "updated": entry.updated,
         "utterances": entry.utterances,
         "consent": {"when": entry.consent.when, "purpose": entry.consent.purpose},
-        "model_sha256": identity.model_sha256.hex(),
-        "feature_sha256": identity.feature_sha256.hex(),
-        "embedding_size": identity.embedding_size,
-        "dtype": identity.dtype,
+        **_identity_to_json(entry.identity),
         "operating_point": entry.operating_point,
     }
 
@@ -101,28 +108,63 @@ def entry_from_json(fields: Mapping[str, Any]) -> UserEntry:
         updated=fields["updated"],
         utterances=fields["utterances"],
         consent=Consent(fields["consent"]["when"], fields["consent"]["purpose"]),
-        identity=ModelIdentity(
-            bytes.fromhex(fields["model_sha256"]),
-            bytes.fromhex(fields["feature_sha256"]),
-            fields["embedding_size"],
-            fields["dtype"],
-        ),
+        identity=_identity_from_json(fields),
         operating_point=fields["operating_point"],
     )
 
 
-def _row_to_json(row: Row) -> dict[str, Any]:
+def _place_to_json(entry: PlaceEntry) -> dict[str, Any]:
     return {
-        **entry_to_json(row.entry),
+        "created": entry.created,
+        "voices": entry.voices,
+        "shift": entry.shift,
+        "microphone": entry.microphone,
+        **_identity_to_json(entry.identity),
+    }
+
+
+def _place_from_json(fields: Mapping[str, Any]) -> PlaceEntry:
+    return PlaceEntry(
+        created=fields["created"],
+        voices=fields["voices"],
+        shift=float(fields["shift"]),
+        microphone=fields["microphone"],
+        identity=_identity_from_json(fields),
+    )
+
+
+def _identity_to_json(identity: ModelIdentity) -> dict[str, Any]:
+    return {
+        "model_sha256": identity.model_sha256.hex(),
+        "feature_sha256": identity.feature_sha256.hex(),
+        "embedding_size": identity.embedding_size,
+        "dtype": identity.dtype,
+    }
+
+
+def _identity_from_json(fields: Mapping[str, Any]) -> ModelIdentity:
+    return ModelIdentity(
+        bytes.fromhex(fields["model_sha256"]),
+        bytes.fromhex(fields["feature_sha256"]),
+        fields["embedding_size"],
+        fields["dtype"],
+    )
+
+
+def _row_to_json(row: Row[Entry], to_json: Callable[[Entry], dict[str, Any]]) -> dict[str, Any]:
+    return {
+        **to_json(row.entry),
         "record_id": row.record_id.hex(),
         "generation": row.generation,
         "digest": row.digest.hex(),
     }
 
 
-def _row_from_json(fields: Mapping[str, Any]) -> Row:
+def _row_from_json(
+    fields: Mapping[str, Any], from_json: Callable[[Mapping[str, Any]], Entry]
+) -> Row[Entry]:
     return Row(
-        entry_from_json(fields),
+        from_json(fields),
         bytes.fromhex(fields["record_id"]),
         fields["generation"],
         bytes.fromhex(fields["digest"]),

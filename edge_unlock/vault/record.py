@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,6 +67,7 @@ class Consent:
 class UserEntry:
     """What can be told about an enrolled user without opening the template."""
 
+    purpose: ClassVar[str] = "template"
     name: str
     created: str
     """When first enrolled, ISO 8601 in UTC."""
@@ -79,6 +80,11 @@ class UserEntry:
     """What made the template: it is stale when this is not the running model's."""
     operating_point: str | None = None
     """How strictly to decide about this person: a name in the model's manifest, or its default."""
+
+    @property
+    def bound_to(self) -> str:
+        """What the record is good for alone."""
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,37 @@ class Template:
     """The vault's generation that wrote it: it grows with every change of the template."""
     operating_point: str | None
     """As in ``UserEntry``."""
+
+
+@dataclass(frozen=True)
+class PlaceEntry:
+    """What can be told of the place that a device has learned without opening its record."""
+
+    purpose: ClassVar[str] = "place"
+    created: str
+    """When learned, ISO 8601 in UTC."""
+    voices: int
+    """Rows of the record, one a person."""
+    shift: float
+    """By how much thresholds rise there."""
+    microphone: str
+    """As it is named by the configuration; empty for the system's default."""
+    identity: ModelIdentity
+    """What made the voices."""
+
+    @property
+    def bound_to(self) -> str:
+        """What the record is good for alone."""
+        return self.microphone
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a device has learned of where it stands: other people's voices."""
+
+    entry: PlaceEntry
+    voices: NDArray[np.float32]
+    """(n, D) float32, each row of L2 norm 1, read-only."""
 
 
 def utc_now() -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,8 @@ from edge_unlock.vault.container import (
 )
 from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.keys import Kek
-from edge_unlock.vault.manifest import Manifest, Row
-from edge_unlock.vault.record import ModelIdentity, UserEntry
+from edge_unlock.vault.manifest import Entry, Manifest, Row
+from edge_unlock.vault.record import ModelIdentity, PlaceEntry, UserEntry
 
 MANIFEST: Final = "manifest.euv"
 RECORDS: Final = "records"
@@ -70,7 +70,7 @@ class Snapshot:
 
     def rekeyed(self, kek: Kek) -> "Snapshot":
         """Return a following state under a fresh master key, into which all users must be put."""
-        manifest = self.manifest.following().without_users()
+        manifest = self.manifest.following().emptied()
         return replace(self, kek=kek, vmk=secrets.token_bytes(KEY_BYTES), manifest=manifest)
 
     def journal_key(self, purpose: str) -> bytes:
@@ -147,7 +147,9 @@ class Store:
         """Make ``snapshot`` the vault's state, then delete what it does not name."""
         self.home.replace(MANIFEST, snapshot.to_bytes())
         self.kek = snapshot.kek
-        named = {_record_name(row.record_id) for row in snapshot.manifest.rows.values()}
+        manifest = snapshot.manifest
+        current: list[Row[Any]] = [*manifest.rows.values(), *filter(None, (manifest.place,))]
+        named = {_record_name(row.record_id) for row in current}
         for name in self._records.names():
             if (_RECORD_NAME.fullmatch(name) and name not in named) or files.is_temporary(name):
                 self._records.remove(name)
@@ -158,14 +160,15 @@ class Store:
         self, snapshot: Snapshot, entry: UserEntry, embeddings: NDArray[np.float32]
     ) -> Snapshot:
         """Write a new record of (n, D) unit rows and return the snapshot that names it."""
-        record_id = secrets.token_bytes(ID_BYTES)
-        generation = snapshot.manifest.generation
-        payload = transform.protect(embeddings, snapshot.vmk, record_id).astype(_STORED_DTYPE)
-        context = record_context(entry.name, entry.identity, record_id, generation)
-        blob = seal(payload.tobytes(), snapshot.vmk, context)
-        self._records.replace(_record_name(record_id), blob)
-        row = Row(entry, record_id, generation, sha256(blob).digest())
+        row = self._write(snapshot, entry, embeddings)
         return replace(snapshot, manifest=snapshot.manifest.having(row))
+
+    def put_place(
+        self, snapshot: Snapshot, entry: PlaceEntry, voices: NDArray[np.float32]
+    ) -> Snapshot:
+        """Write the place's record of (n, D) unit rows and return the snapshot that names it."""
+        row = self._write(snapshot, entry, voices)
+        return replace(snapshot, manifest=snapshot.manifest.at(row))
 
     def get(self, snapshot: Snapshot, name: str, identity: ModelIdentity) -> NDArray[np.float32]:
         """Return the (n, D) rows that ``name`` enrolled with the model ``identity``.
@@ -178,14 +181,35 @@ class Store:
                 f"{name!a} was enrolled with another model",
                 "enroll again with the present one",
             )
+        return self._read(snapshot, row, f"the template of {name!a}", "enroll again")
+
+    def get_place(self, snapshot: Snapshot) -> NDArray[np.float32] | None:
+        """Return the (n, D) voices of the place, if one is known; AuthenticationError."""
+        row = snapshot.manifest.place
+        if row is None:
+            return None
+        return self._read(snapshot, row, "what was learned of the place", "calibrate again")
+
+    def _write(
+        self, snapshot: Snapshot, entry: Entry, embeddings: NDArray[np.float32]
+    ) -> Row[Entry]:
+        record_id = secrets.token_bytes(ID_BYTES)
+        generation = snapshot.manifest.generation
+        payload = transform.protect(embeddings, snapshot.vmk, record_id).astype(_STORED_DTYPE)
+        context = record_context(entry, record_id, generation)
+        blob = seal(payload.tobytes(), snapshot.vmk, context)
+        self._records.replace(_record_name(record_id), blob)
+        return Row(entry, record_id, generation, sha256(blob).digest())
+
+    def _read(
+        self, snapshot: Snapshot, row: Row[Entry], noun: str, hint: str
+    ) -> NDArray[np.float32]:
         blob = self._records.read(_record_name(row.record_id), _RECORD_LIMIT)
         if sha256(blob).digest() != row.digest:
-            raise AuthenticationError(
-                f"the template of {name!a} was altered or is an old one", "enroll again"
-            )
-        context = record_context(name, identity, row.record_id, row.generation)
+            raise AuthenticationError(f"{noun} was altered or is an old one", hint)
+        context = record_context(row.entry, row.record_id, row.generation)
         rows = np.frombuffer(unseal(blob, snapshot.vmk, context), dtype=_STORED_DTYPE)
-        protected = rows.reshape(-1, identity.embedding_size)
+        protected = rows.reshape(-1, row.entry.identity.embedding_size)
         return transform.recover(protected, snapshot.vmk, row.record_id)
 
     def _load(self) -> Snapshot:
@@ -199,7 +223,7 @@ def read_manifest_file(home: Directory) -> bytes:
     return home.read(MANIFEST, _MANIFEST_LIMIT)
 
 
-def row_of(snapshot: Snapshot, name: str) -> Row:
+def row_of(snapshot: Snapshot, name: str) -> Row[UserEntry]:
     """Return the row of the user ``name``; UnknownUserError when nobody has that name."""
     row = snapshot.manifest.rows.get(name)
     if row is None:
@@ -207,12 +231,11 @@ def row_of(snapshot: Snapshot, name: str) -> Row:
     return row
 
 
-def record_context(
-    name: str, identity: ModelIdentity, record_id: bytes, generation: int
-) -> Context:
-    """Return what a template is bound to: the claimed user and the running model."""
+def record_context(entry: UserEntry | PlaceEntry, record_id: bytes, generation: int) -> Context:
+    """Return what a record is bound to: the claimed user or the microphone, and the model."""
+    identity = entry.identity
     fields = (
-        name.encode(),
+        entry.bound_to.encode(),
         identity.model_sha256,
         identity.feature_sha256,
         identity.embedding_size.to_bytes(4, "big"),
@@ -220,7 +243,7 @@ def record_context(
         transform.TRANSFORM_ID,
         generation.to_bytes(8, "big"),
     )
-    return Context("template", record_id, fields)
+    return Context(entry.purpose, record_id, fields)
 
 
 def _record_name(record_id: bytes) -> str:

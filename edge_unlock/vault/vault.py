@@ -27,7 +27,16 @@ from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import Journal
 from edge_unlock.vault.keys import Kek, KeySource, Passphrase, kind_of
 from edge_unlock.vault.names import validate_user_name
-from edge_unlock.vault.record import Consent, ModelIdentity, Template, UserEntry, unit_rows, utc_now
+from edge_unlock.vault.record import (
+    Consent,
+    ModelIdentity,
+    Place,
+    PlaceEntry,
+    Template,
+    UserEntry,
+    unit_rows,
+    utc_now,
+)
 from edge_unlock.vault.store import MANIFEST, Snapshot, Store, read_manifest_file, row_of
 from edge_unlock.vault.transfer import Member
 
@@ -190,6 +199,41 @@ class Vault:
                 )
             return [self._template(snapshot, name, identity) for name in fresh]
 
+    def place(self, identity: ModelIdentity, microphone: str) -> Place | None:
+        """Return what was learned of the place with the running model and this microphone, if so.
+
+        Raises AuthenticationError.
+        """
+        with self._store.reading() as snapshot:
+            row = snapshot.manifest.place
+            if row is None or (row.entry.identity, row.entry.microphone) != (identity, microphone):
+                return None
+            voices = self._store.get_place(snapshot)
+            if voices is None:
+                return None
+            voices.flags.writeable = False
+            return Place(row.entry, voices)
+
+    def learn_place(
+        self, voices: ArrayLike, shift: float, microphone: str, identity: ModelIdentity
+    ) -> None:
+        """Store (n, D) float32 ``voices`` of L2 norm 1 and the ``shift`` of thresholds.
+
+        They take the place of what was learned before. VaultError for unusable voices.
+        """
+        rows = unit_rows(voices, identity.embedding_size)
+        entry = PlaceEntry(utc_now(), len(rows), float(shift), microphone, identity)
+        with self._store.writing() as snapshot:
+            self._store.commit(self._store.put_place(snapshot.following(), entry, rows))
+
+    def forget_place(self) -> bool:
+        """Forget what was learned of the place, as ``remove`` does; whether there was anything."""
+        with self._store.writing() as snapshot:
+            if snapshot.manifest.place is None:
+                return False
+            self._reseal(snapshot, snapshot.kek, keep_place=False)
+            return True
+
     def remove(self, name: str) -> None:
         """Forget ``name``, and re-seal everybody else under a new master key.
 
@@ -270,8 +314,14 @@ class Vault:
             if entry.name != without
         ]
 
-    def _reseal(self, snapshot: Snapshot, kek: Kek, without: str | None = None) -> None:
-        self._commit_with(snapshot.rekeyed(kek), self._members(snapshot, without))
+    def _reseal(
+        self, snapshot: Snapshot, kek: Kek, without: str | None = None, *, keep_place: bool = True
+    ) -> None:
+        place, voices = snapshot.manifest.place, self._store.get_place(snapshot)
+        fresh = snapshot.rekeyed(kek)
+        if keep_place and place is not None and voices is not None:
+            fresh = self._store.put_place(fresh, place.entry, voices)
+        self._commit_with(fresh, self._members(snapshot, without))
 
     def _commit_with(self, snapshot: Snapshot, members: Iterable[Member]) -> None:
         for entry, embeddings in members:
