@@ -31,7 +31,7 @@ MOST_VOICES = 64
 MOST_UTTERANCES = 100
 """More are not grouped into voices: the time for it grows with their third power."""
 
-ONE_VOICE_PRIOR = 0.5
+ONE_VOICE_PRIOR = 0.2
 """How often two utterances of a broadcast or a conversation are by one person."""
 PRIOR_VOICES = 5.0
 """The thresholds of the model are worth so many voices of the place. Set on held-out speakers."""
