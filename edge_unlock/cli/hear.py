@@ -150,7 +150,7 @@ def listen(
     outcomes: set[int] = set()
     if not (inputs or as_json or quiet):
         click.echo("Listening; stop with Ctrl-C.", err=True)
-    for heard in session.hear_each(inputs, device, deadline_s):
+    for heard in session.hear_each(inputs, device, deadline_s, lasting=True):
         decision = gatekeeper.judge([heard])
         # first, so that a full disk or a closed terminal does not keep the door shut
         failure = _unlock(action, decision)
