@@ -11,7 +11,7 @@ import click
 from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, listen, verify
 from edge_unlock.cli.session import Session
-from edge_unlock.cli.store import export, import_, init, list_, rekey, remove
+from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
 from edge_unlock.errors import EdgeUnlockError, UnansweredError
 
@@ -88,6 +88,7 @@ for command in (
     listen,
     list_,
     remove,
+    enable,
     export,
     import_,
     rekey,

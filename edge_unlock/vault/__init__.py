@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from edge_unlock.vault.keys import Argon2Cost, KeyFile, KeySource, Passphrase
     from edge_unlock.vault.names import validate_user_name
     from edge_unlock.vault.record import Consent, ModelIdentity, Template, UserEntry
+    from edge_unlock.vault.turn import Turn
     from edge_unlock.vault.vault import Vault
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ModelIdentity",
     "Passphrase",
     "Template",
+    "Turn",
     "UserEntry",
     "Vault",
     "validate_user_name",
@@ -32,6 +34,7 @@ __getattr__ = lazy_names(
         "ModelIdentity": "record",
         "Passphrase": "keys",
         "Template": "record",
+        "Turn": "turn",
         "UserEntry": "record",
         "Vault": "vault",
         "validate_user_name": "names",

@@ -31,6 +31,8 @@ class Manifest:
     journal_key: bytes
     """Keys the attempt counters and the audit log, which outlive the master key's changes."""
     rows: Mapping[str, Row]
+    turn: int | None = None
+    """That of the sealed state (``journal``); None as it was before there was one."""
 
     @classmethod
     def new(cls) -> "Manifest":
@@ -56,6 +58,7 @@ class Manifest:
             "generation": self.generation,
             "journal_key": self.journal_key.hex(),
             "users": [_row_to_json(row) for row in self.rows.values()],
+            "turn": self.turn,
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -69,6 +72,7 @@ class Manifest:
                 int(document["generation"]),
                 bytes.fromhex(document["journal_key"]),
                 MappingProxyType({row.entry.name: row for row in rows}),
+                None if document.get("turn") is None else int(document["turn"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise VaultError(
