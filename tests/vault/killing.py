@@ -31,7 +31,7 @@ from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Vault
 
 HEARD = [Heard(Segment(0.0, 3.0, np.zeros(48000, np.float32), False, -60, -20, 0, 8000), False)]
 CONSENT = Consent("2025-01-31T12:00:00+00:00", "unlocking the door")
-LONGEST_S = 0.08  # in which a child makes a few decisions
+LONGEST_S = 0.15  # in which a child makes a few decisions
 
 
 class Prepared(Recognizer):
