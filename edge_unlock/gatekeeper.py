@@ -108,27 +108,28 @@ class Gatekeeper:
             time.sleep(wait_s)
 
     def _decide(self, turn: Turn, voice: Voice) -> Decision:
-        self._learn(turn)
+        is_changed = self._learn(turn)
         held, written = self._held, turn.attempts.at(self._now())
         attempts = written if held is None else written.refund(held)
         names, refusal = self._admitted(attempts)
         if refusal is not None:
             return self._refuse(turn, written, refusal)
         charged = attempts.charge(names, turn.enrolled)
-        if names != held:
+        is_prepaid = names == held and not is_changed
+        if not is_prepaid:
             turn.charge(charged)
             self._held = names
         comparison = self._recognizer.compare(
             voice, {name: self._strictness(attempts, name) for name in names}
         )
         if self._is_background(comparison):
-            return self._let_pass(turn, attempts, comparison.decision, was_held=names == held)
+            return self._let_pass(turn, attempts, comparison.decision, is_prepaid=is_prepaid)
         return self._settle(turn, attempts, comparison)
 
-    def _learn(self, turn: Turn) -> None:
-        """Have the recognizer know who is enrolled now, and what the place is like."""
+    def _learn(self, turn: Turn) -> bool:
+        """Have the recognizer know who is enrolled, and the place; say whether that was new."""
         if turn.generation == self._generation:
-            return
+            return False
         identity = self._recognizer.identity
         others: list[Template] = []
         if self._claimed is None:
@@ -138,6 +139,7 @@ class Gatekeeper:
             others = turn.housemates(self._claimed, identity, MOST_HOUSEMATES)
         self._recognizer.know(templates, others, turn.place(identity, self._microphone))
         self._generation = turn.generation
+        return True
 
     def _admitted(self, attempts: Attempts) -> tuple[list[str], LockedOutError | None]:
         """Whom an attempt may be made on; if on nobody who is enrolled, why not."""
@@ -173,12 +175,12 @@ class Gatekeeper:
         return Decision(decision="locked out", reason=str(refusal))
 
     def _let_pass(
-        self, turn: Turn, attempts: Attempts, decision: Decision, *, was_held: bool
+        self, turn: Turn, attempts: Attempts, decision: Decision, *, is_prepaid: bool
     ) -> Decision:
         """Keep the charge for the next utterance, or give it back if there is none."""
         self._unlogged += 1
         self._passed_s = self._now().seconds
-        if not was_held:
+        if not is_prepaid:
             kept = turn.attempts if self._continuous else attempts
             turn.finish(kept, BACKGROUND, utterances=self._unlogged)
             self._unlogged = 0

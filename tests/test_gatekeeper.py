@@ -195,6 +195,14 @@ def test_closing_refunds_what_was_prepaid(vault, recognizer, heard):
     assert runs(vault) == [0, 0]
 
 
+def test_what_was_prepaid_is_charged_again_once_the_owner_enables(listening, heard, vault):
+    listening.judge(heard["bob"][4])
+    vault.enable()
+    assert runs(vault) == [0, 0]
+    listening.judge(heard["bob"][4])
+    assert runs(vault) == [1, 1]
+
+
 def test_what_comes_near_is_charged(listening, heard, vault, monkeypatch):
     decision = listening.judge(heard["bob"][4])
     near = Scorer.threshold

@@ -195,6 +195,8 @@ def test_too_long_without_the_owner_voice_does_not_suffice() -> None:
     door.state.check("Ana")
     door.state.accepting("Ana", WHEN).check("Ana", idle_limit_h=48)
     door.state.enabling(["Ana"], WHEN).check("Ana", idle_limit_h=48)
+    with pytest.raises(LockedOutError):  # nobody bears the name: the same words
+        door.state.check("nobody", idle_limit_h=48)
 
 
 def test_the_owner_is_told_what_failed_since() -> None:

@@ -220,7 +220,8 @@ class Vault:
                 names = [row_of(snapshot, validate_user_name(name)).entry.name]
             attempts = self._attempts(snapshot)
             attempts = attempts.enabling(names, utc_now(), device=name is None)
-            self._commit(snapshot, attempts, "enabled", user=name)
+            # following: what a running listener has prepaid is gone, and it must see that
+            self._commit(snapshot.following(), attempts, "enabled", user=name)
 
     def place(self, identity: ModelIdentity, microphone: str) -> Place | None:
         """Return what was learned of the place with the running model and this microphone, if so.
