@@ -27,7 +27,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     far: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """The false-accept rate to decide at where nothing else says; the model's default without."""
     keyfile: Path | None = None
-    """The key of a vault with a key file; ``default_keyfile`` without."""
+    """The key of a vault with a key file; ``default_keyfile`` without. ``{vault}`` in it stands
+    for the vault's id."""
     action_timeout_s: PositiveSeconds = 30.0
     """How long an unlock command may run."""
 
@@ -65,7 +66,13 @@ def default_home() -> Path:
 
 
 def default_keyfile() -> Path:
-    """The key of a personal install; kept beside the vault it would protect nothing."""
+    """The key of a vault of a personal install; kept beside the vault it would protect nothing."""
+    with _home_known():
+        return user_config_path(APP_NAME) / "keys" / "{vault}.key"
+
+
+def shared_keyfile() -> Path:
+    """The one key of all vaults of a personal install, until 0.1.0."""
     with _home_known():
         return user_config_path(APP_NAME) / "vault.key"
 

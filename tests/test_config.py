@@ -12,7 +12,7 @@ NOBODY_KNOWN = 4242
 def test_without_a_file_there_are_defaults(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     assert Settings.load(tmp_path) == Settings()
-    assert default_keyfile() == tmp_path / "config" / "edge-unlock" / "vault.key"
+    assert default_keyfile() == tmp_path / "config" / "edge-unlock" / "keys" / "{vault}.key"
 
 
 def test_a_file_is_read(tmp_path):

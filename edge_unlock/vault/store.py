@@ -24,7 +24,7 @@ from edge_unlock.errors import (
     VaultMissingError,
     WrongKeyError,
 )
-from edge_unlock.vault import files, transform
+from edge_unlock.vault import transform
 from edge_unlock.vault.container import (
     HEADER_BYTES,
     ID_BYTES,
@@ -37,7 +37,7 @@ from edge_unlock.vault.container import (
     unseal,
 )
 from edge_unlock.vault.directory import Directory
-from edge_unlock.vault.keys import Kek
+from edge_unlock.vault.keys import Kek, KeySource
 from edge_unlock.vault.manifest import Manifest, Row
 from edge_unlock.vault.record import ModelIdentity, UserEntry
 
@@ -59,10 +59,9 @@ class Snapshot:
     manifest: Manifest
 
     @classmethod
-    def new(cls, kek: Kek) -> "Snapshot":
+    def new(cls, kek: Kek, vault_id: bytes) -> "Snapshot":
         """Return the state of a vault without users."""
-        vault_id, vmk = secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES)
-        return cls(kek, vault_id, vmk, Manifest.new())
+        return cls(kek, vault_id, secrets.token_bytes(KEY_BYTES), Manifest.new())
 
     def following(self) -> "Snapshot":
         """Return the state that the next change starts from."""
@@ -115,17 +114,18 @@ class Snapshot:
 
 
 class Store:
-    """The files of one vault, opened with its key-encryption key."""
+    """The files of one vault, opened with the key-encryption key of a key source."""
 
-    def __init__(self, home: Directory, records: Directory, kek: Kek) -> None:
+    def __init__(self, home: Directory, records: Directory, kek: Kek, source: KeySource) -> None:
         self.home = home
         self._records = records
         self.kek = kek
+        self.source = source
 
     @classmethod
-    def open(cls, home: Directory, kek: Kek, *, create: bool = False) -> "Store":
+    def open(cls, home: Directory, kek: Kek, source: KeySource, *, create: bool = False) -> "Store":
         """Open the files in ``home``; nothing is read yet."""
-        return cls(home, home.subdirectory(RECORDS, create=create), kek)
+        return cls(home, home.subdirectory(RECORDS, create=create), kek, source)
 
     def close(self) -> None:
         """Release the directories; later use raises VaultError."""
@@ -141,6 +141,7 @@ class Store:
     def writing(self) -> Iterator[Snapshot]:
         """Yield the present state for a change by this writer alone. Do not nest."""
         with self.home.locked():
+            self._sweep()
             yield self._load()
 
     def commit(self, snapshot: Snapshot) -> None:
@@ -149,10 +150,9 @@ class Store:
         self.kek = snapshot.kek
         named = {_record_name(row.record_id) for row in snapshot.manifest.rows.values()}
         for name in self._records.names():
-            if (_RECORD_NAME.fullmatch(name) and name not in named) or files.is_temporary(name):
+            if _RECORD_NAME.fullmatch(name) and name not in named:
                 self._records.remove(name)
-        for name in filter(files.is_temporary, self.home.names()):
-            self.home.remove(name)
+        self._sweep()
 
     def put(
         self, snapshot: Snapshot, entry: UserEntry, embeddings: NDArray[np.float32]
@@ -189,7 +189,16 @@ class Store:
         return transform.recover(protected, snapshot.vmk, row.record_id)
 
     def _load(self) -> Snapshot:
-        return Snapshot.from_bytes(read_manifest_file(self.home), self.kek)
+        blob = read_manifest_file(self.home)
+        header = Header.read(blob, "key slot")
+        renewed = header.kek_id == self.kek.id and header.kek_parameters != self.kek.parameters
+        if renewed and self.source.renewable:  # by another process; nobody has to be asked
+            self.kek = self.source.recover(header.record_id, header.kek_parameters)
+        return Snapshot.from_bytes(blob, self.kek)
+
+    def _sweep(self) -> None:
+        self.home.sweep()
+        self._records.sweep()
 
 
 def read_manifest_file(home: Directory) -> bytes:

@@ -24,9 +24,9 @@ from edge_unlock.vault.container import (
     seal,
     unseal,
 )
-from edge_unlock.vault.keys import Passphrase
 from edge_unlock.vault.manifest import entry_from_json, entry_to_json
 from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.passphrase import Passphrase
 from edge_unlock.vault.record import UserEntry, unit_rows
 
 Member = tuple[UserEntry, NDArray[np.float32]]
@@ -42,11 +42,12 @@ def write(path: Path, members: Iterable[Member], passphrase: Passphrase) -> None
 
     Raises VaultExistsError when ``path`` exists, KeySourceError for a weak passphrase.
     """
-    kek = passphrase.new()
+    export_id = secrets.token_bytes(ID_BYTES)
+    kek = passphrase.new(export_id)
     blob = seal(
         _pack(members),
         kek.key,
-        Context(_TYPE, secrets.token_bytes(ID_BYTES)),
+        Context(_TYPE, export_id),
         form=EXPORT_FILE,
         kek_id=kek.id,
         kek_parameters=kek.parameters,
@@ -65,13 +66,13 @@ def read(path: Path, passphrase: Passphrase) -> list[Member]:
     try:
         with files.parent_of(path) as directory:
             # Not required to be private: it may come on a stick whose file system has no modes.
-            blob = files.read(path.name, directory, str(path), limit, private=False)
+            blob = files.read(path.name, directory, str(path), limit, check=files.check_nothing)
     except VaultMissingError as error:
         raise VaultMissingError(str(error), "name a file that was exported") from error
     header = Header.read(blob, _TYPE, EXPORT_FILE)
     if len(blob) != HEADER_BYTES + header.length or header.kek_id != passphrase.kek_id:
         raise AuthenticationError(f"{path} was altered, cut short or extended", "copy it again")
-    kek = passphrase.recover(header.kek_parameters)
+    kek = passphrase.recover(header.record_id, header.kek_parameters)
     try:
         payload = unseal(blob, kek.key, Context(_TYPE, header.record_id), form=EXPORT_FILE)
     except AuthenticationError as error:

@@ -4,6 +4,7 @@ What it does not notice: the whole directory put back to an older copy of itself
 need a counter outside of the disk. Keys are in memory while it is open; Python cannot wipe them.
 """
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +23,20 @@ from edge_unlock.errors import (
 from edge_unlock.policy import EMPTY_STATE, AttemptPolicy
 from edge_unlock.vault import transfer
 from edge_unlock.vault.audit import AuditLog
-from edge_unlock.vault.container import Header
+from edge_unlock.vault.container import ID_BYTES, Header
 from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import Journal
-from edge_unlock.vault.keys import Kek, KeySource, Passphrase, kind_of
+from edge_unlock.vault.keyfile import KeyFile, is_shared
+from edge_unlock.vault.keys import Kek, KeySource
 from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.passphrase import Passphrase
 from edge_unlock.vault.record import Consent, ModelIdentity, Template, UserEntry, unit_rows, utc_now
+from edge_unlock.vault.sources import kind_of
 from edge_unlock.vault.store import MANIFEST, Snapshot, Store, read_manifest_file, row_of
 from edge_unlock.vault.transfer import Member
 
 ATTEMPTS = "attempts.eus"
+_NEW_ID = ".new-vault-id"  # as a temporary file it goes when the vault is committed
 
 
 class Vault:
@@ -80,7 +85,8 @@ class Vault:
                     f"the vault opens by {kind_of(header.kek_id)}, not by {key_source.kind}",
                     "name the right key source in the configuration",
                 )
-            vault = cls(Store.open(directory, key_source.recover(header.kek_parameters)))
+            kek = key_source.recover(header.record_id, header.kek_parameters)
+            vault = cls(Store.open(directory, kek, key_source))
             with vault._store.reading():
                 return vault
         except BaseException:
@@ -112,6 +118,31 @@ class Vault:
     def key_kind(self) -> str:
         """The kind of key that opened the vault."""
         return kind_of(self._store.kek.id)
+
+    @property
+    def key_may_be_shared(self) -> bool:
+        """Whether the key is one of an earlier release, which may open other vaults too."""
+        return is_shared(self._store.kek)
+
+    @property
+    def key_lies_within(self) -> bool:
+        """Whether who copies the vault's directory copies the key with it."""
+        source = self._store.source
+        with self._store.reading() as snapshot:
+            return isinstance(source, KeyFile) and source.lies_within(
+                self._store.home.path, snapshot.vault_id
+            )
+
+    def settle_key(self, source: KeySource) -> None:
+        """Destroy what ``source`` keeps for this vault and no longer opens it.
+
+        An interrupted ``rekey`` or ``remove`` leaves such keys. Raises KeySourceError.
+        """
+        with self._store.reading() as snapshot:
+            if source.is_settled(snapshot.vault_id, snapshot.kek):
+                return
+        with self._store.writing() as snapshot:
+            source.settle(snapshot.vault_id, snapshot.kek)
 
     def check_writable(self) -> None:
         """Raise VaultError where no attempt could be recorded: a disk that is full or read-only."""
@@ -193,26 +224,32 @@ class Vault:
     def remove(self, name: str) -> None:
         """Forget ``name``, and re-seal everybody else under a new master key.
 
-        So the deleted record stays sealed even where its blocks survive on the card. Raises
-        UnknownUserError.
+        A key source that can renews its key, and destroys the former: an older copy of the
+        vault then opens no more. A passphrase stays, and goes on opening older copies. Raises
+        UnknownUserError, KeySourceError.
         """
         name = validate_user_name(name)
+        source = self._store.source
         with self._store.writing() as snapshot:
             row_of(snapshot, name)
-            self._reseal(snapshot, snapshot.kek, without=name)
+            kek = source.new(snapshot.vault_id) if source.renewable else snapshot.kek
+            self._reseal(snapshot, kek, source, without=name)
 
     def rekey(self, new_key_source: KeySource) -> None:
-        """Seal everything under a new master key, which a new key opens.
+        """Seal everything under a new master key, which a new key opens; destroy the former.
 
-        Raises KeySourceError when the new key cannot be had, or is the present one.
+        Raises KeySourceError when the new key cannot be had or kept, is the present one, or
+        when the former cannot be destroyed: then the vault opens by the new key nevertheless.
         """
-        kek = new_key_source.new()
+        with self._store.reading() as snapshot:
+            vault_id = snapshot.vault_id
+        kek = new_key_source.new(vault_id)  # asks, perhaps: not while others wait for the lock
         with self._store.writing() as snapshot:
             if kek.key == snapshot.kek.key:
                 raise KeySourceError(
-                    "the new key is the one in use", "name a key file that does not exist yet"
+                    "the new key is the one in use", "make another, or use another key source"
                 )
-            self._reseal(snapshot, kek)
+            self._reseal(snapshot, kek, new_key_source)
 
     def export(self, path: Path, passphrase: Passphrase) -> None:
         """Write all users to a new file ``path``, sealed under ``passphrase``.
@@ -242,12 +279,15 @@ class Vault:
     def _create(cls, home: Path, key_source: KeySource, members: Iterable[Member]) -> Self:
         directory = Directory.create(home)
         try:
-            _refuse_existing(directory)  # before a key is made
-            kek = key_source.new()
-            vault = cls(Store.open(directory, kek, create=True))
+            with directory.locked():
+                _refuse_existing(directory)  # before a key is made
+                vault_id = _draw_id(directory)
+            kek = key_source.new(vault_id)
+            vault = cls(Store.open(directory, kek, key_source, create=True))
             with directory.locked():
                 _refuse_existing(directory)
-                snapshot = Snapshot.new(kek).following()
+                key_source.keep(vault_id, kek, None)
+                snapshot = Snapshot.new(kek, vault_id).following()
                 vault._counters.save(snapshot, EMPTY_STATE)
                 vault.audit.create(snapshot)
                 vault._commit_with(snapshot, members)
@@ -270,13 +310,35 @@ class Vault:
             if entry.name != without
         ]
 
-    def _reseal(self, snapshot: Snapshot, kek: Kek, without: str | None = None) -> None:
-        self._commit_with(snapshot.rekeyed(kek), self._members(snapshot, without))
+    def _reseal(
+        self, snapshot: Snapshot, kek: Kek, source: KeySource, without: str | None = None
+    ) -> None:
+        """Commit what is left ``without`` somebody under ``kek`` of ``source``, then settle it."""
+        members = self._members(snapshot, without)
+        source.keep(snapshot.vault_id, kek, snapshot.kek)
+        self._commit_with(snapshot.rekeyed(kek), members)
+        former, self._store.source = self._store.source, source
+        for one in (source, former):
+            one.settle(snapshot.vault_id, kek)
 
     def _commit_with(self, snapshot: Snapshot, members: Iterable[Member]) -> None:
         for entry, embeddings in members:
             snapshot = self._store.put(snapshot, entry, embeddings)
         self._store.commit(snapshot)
+
+
+def _draw_id(directory: Directory) -> bytes:
+    """Return an id for a new vault: the one that an interrupted creation drew, if any.
+
+    So its key file is found and used again, instead of lying about, or being in the way.
+    """
+    if _NEW_ID in directory.names():
+        drawn = directory.read(_NEW_ID, ID_BYTES)
+        if len(drawn) == ID_BYTES:
+            return drawn
+    drawn = secrets.token_bytes(ID_BYTES)
+    directory.replace(_NEW_ID, drawn)
+    return drawn
 
 
 def _refuse_existing(directory: Directory) -> None:
