@@ -7,6 +7,7 @@ import pytest
 from edge_unlock.errors import KeySourceError, VaultError, WrongKeyError
 from edge_unlock.vault import KeyFile, Vault
 from edge_unlock.vault.keys import Kek
+from tests.strange import KINDS, make_strange
 
 from .conftest import CONSENT, MODEL, passphrase, use_everything, voice
 
@@ -211,6 +212,16 @@ def test_another_size_is_no_key(home: Path, key: KeyFile, size: int) -> None:
     key.path.write_bytes(bytes(size))
     with pytest.raises(VaultError):
         Vault.open(home, key)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_strange_file_is_no_key(home: Path, tmp_path: Path, kind: str) -> None:
+    key = KeyFile(make_strange(tmp_path / "strange", kind))
+    with pytest.raises(KeySourceError) as caught:
+        Vault.open(home, key)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(KeySourceError):
+        Vault.create(tmp_path / "other", key)
 
 
 def test_parents_that_all_may_write_to_are_refused(home: Path, tmp_path: Path) -> None:
