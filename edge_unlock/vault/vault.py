@@ -28,7 +28,7 @@ from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import Journal
 from edge_unlock.vault.keyfile import KeyFile, is_shared
 from edge_unlock.vault.keys import Kek, KeySource
-from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.names import find_look_alike, validate_user_name
 from edge_unlock.vault.passphrase import Passphrase
 from edge_unlock.vault.record import Consent, ModelIdentity, Template, UserEntry, unit_rows, utc_now
 from edge_unlock.vault.sources import kind_of
@@ -169,7 +169,8 @@ class Vault:
 
         ``operating_point`` names how strictly to decide about this person.
 
-        Raises UserExistsError unless ``replace``; VaultError for unusable embeddings.
+        Raises UserExistsError unless ``replace``, and for a name that only looks different
+        from one that is enrolled; VaultError for unusable embeddings.
         """
         name = validate_user_name(name)
         rows = unit_rows(embeddings, identity.embedding_size)
@@ -178,6 +179,12 @@ class Vault:
             if present and not replace:
                 raise UserExistsError(
                     f"{name!a} is enrolled already", "replace the enrollment, or remove it"
+                )
+            alike = None if present else find_look_alike(name, snapshot.manifest.rows)
+            if alike is not None:
+                raise UserExistsError(
+                    f"{name!a} looks like {alike!a}, who is enrolled",
+                    "choose a name that cannot be mistaken for another",
                 )
             now = utc_now()
             created = present.entry.created if present else now
