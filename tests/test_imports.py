@@ -94,6 +94,7 @@ def imported(environment, *arguments):
 def test_each_command_imports_only_what_it_uses(tmp_path):
     phrase, exported = tmp_path / "phrase", tmp_path / "exported"
     phrase.write_text(PHRASE)
+    phrase.chmod(0o600)
     installation = demo.Installation(tmp_path)
     here = installation.environment | {"EDGE_UNLOCK_PASSPHRASE_FILE": str(phrase)}
     elsewhere = here | {"EDGE_UNLOCK_HOME": str(tmp_path / "elsewhere")}
@@ -114,4 +115,6 @@ def test_each_command_imports_only_what_it_uses(tmp_path):
     assert not imported(here, "export", exported) & HEARING
     assert not imported(elsewhere, "import", exported) & HEARING
     assert not imported(elsewhere, "rekey", "--key-source", "passphrase") & HEARING
-    assert not imported(elsewhere, "remove", demo.OWNER, "--yes") & HEARING
+    removal = imported(elsewhere, "remove", demo.OWNER, "--yes")
+    assert not removal & HEARING
+    assert "zxcvbn" not in removal  # by a passphrase that is not new
