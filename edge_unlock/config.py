@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from platformdirs import user_config_path, user_data_path
 
+from edge_unlock import files
 from edge_unlock.errors import ConfigError, VaultError, VaultMissingError
-from edge_unlock.vault import files
 
 APP_NAME = "edge-unlock"
 CONFIG_NAME = "config.toml"

@@ -9,8 +9,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from edge_unlock import files
 from edge_unlock.errors import ModelError, VaultError, VaultMissingError
-from edge_unlock.vault import files
 
 SIGNATURE_NAME = "manifest.sig"
 MAX_KEY_BYTES = 16 * 1024

@@ -39,7 +39,8 @@ def test_every_module_was_imported(loaded):
 @pytest.mark.parametrize(
     ("module", "right_of_it"),
     [
-        ("errors", ("config", "audio", "segment", "features", "vault", "model", "cli")),
+        ("files", ("config", "vault", "model", "cli")),
+        ("errors", ("files", "config", "audio", "segment", "features", "vault", "model", "cli")),
         ("audio", ("segment", "features", "model", "vault", "hearing", "cli")),
         ("features", ("model", "encoder", "vault", "cli", "audio")),
         ("vault", ("model", "encoder", "scoring", "recognizer", "cli", "audio")),

@@ -244,7 +244,7 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
                 prompt, hide_input=True, confirmation_prompt=new, err=True, prompt_suffix=": "
             )
             return entered.strip()
-        from edge_unlock.vault import files
+        from edge_unlock import files
 
         try:
             data = files.read_path(Path(path), MAX_PASSPHRASE_FILE_BYTES, files.check_secret)

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import ClassVar, Final
 
+from edge_unlock import files
 from edge_unlock.errors import KeySourceError, VaultError
-from edge_unlock.vault import files
 from edge_unlock.vault.container import KEK_PARAMETER_BYTES, KEY_BYTES
 from edge_unlock.vault.keys import Kek, KeySource
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from edge_unlock import files
 from edge_unlock.errors import AuthenticationError, VaultError, VaultMissingError
-from edge_unlock.vault import files
 
 _TRIAL_BYTES = 16 * 1024  # more than the counters, the log's end and a line take together
 

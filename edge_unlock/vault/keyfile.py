@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
+from edge_unlock import files
 from edge_unlock.errors import KeySourceError, VaultError, VaultMissingError, WrongKeyError
-from edge_unlock.vault import files
 from edge_unlock.vault.container import ID_BYTES, KEK_PARAMETER_BYTES, KEY_BYTES, derive
 from edge_unlock.vault.keys import Kek, KeySource
 
@@ -107,6 +107,15 @@ class KeyFile(KeySource):
                 raise KeySourceError(f"{path} exists, and may open another vault", _NAME_ANOTHER)
             keys = tuple(filter(None, (former, kek.key)))
             _write(path, _Contents(vault_id, keys), exists=found is not None)
+            try:
+                _read(path)
+            except KeySourceError:  # a file system without modes shows it to all
+                if found is None:
+                    with files.parent_of(path) as directory:
+                        files.destroy_secret(
+                            path.name, directory, str(path), 0, files.check_nothing
+                        )
+                raise
 
     def is_settled(self, vault_id: bytes, kek: Kek) -> bool:
         """Say whether the vault's file, if there is one, holds ``kek`` and nothing else."""

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_unlock import files
 from edge_unlock.errors import AuthenticationError, VaultError, VaultMissingError, WrongKeyError
-from edge_unlock.vault import files
 from edge_unlock.vault.container import (
     EXPORT_FILE,
     HEADER_BYTES,

@@ -178,6 +178,17 @@ def test_killed_while_the_key_changes(home: Path, key: KeyFile, change: str) -> 
     assert 80 in snapshots or change == "to a passphrase"  # two keys, of which one opens
 
 
+def test_half_written_files_go_when_the_vault_is_next_written_to(home: Path, key: KeyFile) -> None:
+    torn = [home / ".new-0123456789abcdef", home / "records" / ".new-0123456789abcdef"]
+    for path in torn:
+        path.write_bytes(b"half a fi")
+    use_everything(home, key)
+    assert all(path.exists() for path in torn)  # another process may be writing them
+    with Vault.open(home, key) as vault:
+        vault.audit.append("accepted")
+    assert not any(path.exists() for path in torn)
+
+
 def opens(home: Path, key: KeySource) -> bool:
     try:
         use_everything(home, key)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_unlock import files
 from edge_unlock.errors import (
     AuthenticationError,
     EdgeUnlockError,
@@ -14,7 +15,7 @@ from edge_unlock.errors import (
     StaleTemplateError,
     VaultError,
 )
-from edge_unlock.vault import KeyFile, ModelIdentity, Vault, container, files
+from edge_unlock.vault import KeyFile, ModelIdentity, Vault, container
 from edge_unlock.vault.store import Snapshot
 
 from .conftest import CONSENT, MODEL, SIZE, passphrase, use_everything, voice

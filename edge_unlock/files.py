@@ -184,12 +184,14 @@ def replace_secret(name: str, directory: int, noun: str, data: bytes, spare: int
         _overwrite(old, spare)
 
 
-def destroy_secret(name: str, directory: int, noun: str, spare: int) -> None:
+def destroy_secret(
+    name: str, directory: int, noun: str, spare: int, check: Check = check_private
+) -> None:
     """Overwrite a file in place past its ``spare`` bytes, then delete it.
 
     The medium may keep the old blocks all the same: see the key source's documentation.
     """
-    with opened(name, directory, noun, writable=True) as old:
+    with opened(name, directory, noun, writable=True, check=check) as old:
         _overwrite(old, spare)
         os.unlink(name, dir_fd=directory)
         os.fsync(directory)
