@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_unlock.vault import KeyFile, Vault
+from edge_unlock.vault import KeyFile, Vault, audit
 
 from .conftest import CONSENT, MODEL, use_everything, voice
 
@@ -94,11 +94,16 @@ def append(vault: Vault, _: Path) -> None:
     vault.audit.append("accepted")
 
 
+def rotate(vault: Vault, _: Path) -> None:
+    audit.FILE_BYTES = 1  # type: ignore[misc]  # in the child alone
+    vault.audit.append("accepted", user="Ana")
+
+
 def fail(vault: Vault, _: Path) -> None:
     vault.attempts.record_failure("Bo")
 
 
-@pytest.mark.parametrize("change", [enroll, add, remove, rekey, append, fail])
+@pytest.mark.parametrize("change", [enroll, add, remove, rekey, append, rotate, fail])
 def test_killed_before_each_system_call(
     home: Path, key: KeyFile, change: Callable[[Vault, Path], None]
 ) -> None:

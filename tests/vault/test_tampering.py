@@ -222,18 +222,6 @@ def test_an_open_key_file_is_refused(home: Path, key: KeyFile) -> None:
     assert "chmod" in caught.value.hint
 
 
-def test_an_audit_line_dropped_or_cut_off_is_found(home: Path, key: KeyFile) -> None:
-    log = home / "audit.log"
-    first, second = log.read_bytes().splitlines(keepends=True)
-    for altered in (first, second, second + first, first + first + second, b""):
-        log.write_bytes(altered)
-        with Vault.open(home, key) as vault, pytest.raises(AuthenticationError):
-            vault.audit.verify()
-    log.write_bytes(b"")
-    with Vault.open(home, key) as vault, pytest.raises(AuthenticationError):
-        vault.audit.append("accepted")
-
-
 def test_the_wrong_kind_of_key_is_named(home: Path) -> None:
     assert Vault.key_source_kind(home) == "keyfile"
     with pytest.raises(KeySourceError, match="keyfile, not by passphrase"):
