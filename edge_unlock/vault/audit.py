@@ -96,6 +96,7 @@ class AuditLog:
             if len(line) > chain.MAX_LINE_BYTES:
                 raise VaultError(f"an audit line of {len(line)} bytes is too long")
             if end.size and next_end.size > FILE_BYTES:
+                self._end.save(snapshot, end.pack())  # or a second crash leaves it two files back
                 handle.seek(0)
                 self._put_aside(handle.read(end.size), key)
                 head, place = end.head(key)
