@@ -47,6 +47,15 @@ class Extent:
     lines: int
     files: int
 
+    def __str__(self) -> str:
+        files = f"{self.files} file{'s' if self.files > 1 else ''}"
+        if self.first == 1:
+            return f"{self.lines} lines in {files}"
+        return (
+            f"lines {self.first} to {self.lines} in {files}; "
+            "some before them were dropped, moved away or deleted"
+        )
+
 
 @dataclass(frozen=True)
 class Entry:
