@@ -71,7 +71,10 @@ class Vault:
 
         Raises what ``create`` does, and WrongKeyError, AuthenticationError for the export.
         """
-        return cls._create(home, key_source, transfer.read(path, passphrase))
+        members = transfer.read(path, passphrase)
+        vault = cls._create(home, key_source, members)
+        vault.audit.append("imported", users=len(members))
+        return vault
 
     @classmethod
     def open(cls, home: Path, key_source: KeySource) -> Self:
@@ -224,6 +227,7 @@ class Vault:
         rows = unit_rows(voices, identity.embedding_size)
         entry = PlaceEntry(utc_now(), len(rows), float(shift), microphone, identity)
         with self._store.writing() as snapshot:
+            self.audit.write(snapshot, "place learned", voices=len(rows))
             self._store.commit(self._store.put_place(snapshot.following(), entry, rows))
 
     def forget_place(self) -> bool:
@@ -231,6 +235,7 @@ class Vault:
         with self._store.writing() as snapshot:
             if snapshot.manifest.place is None:
                 return False
+            self.audit.write(snapshot, "place forgotten")
             self._reseal(snapshot, snapshot.kek, keep_place=False)
             return True
 
@@ -263,8 +268,10 @@ class Vault:
 
         Raises VaultExistsError when there is such a file, KeySourceError for a weak passphrase.
         """
-        with self._store.reading() as snapshot:
+        with self._store.writing() as snapshot:
             members = self._members(snapshot)
+            # before there is a file: none is without its line, though a line may be without a file
+            self.audit.write(snapshot, "exported", users=len(members))
         transfer.write(path, members, passphrase)
 
     def close(self) -> None:

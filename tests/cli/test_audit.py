@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.cli.conftest import assert_error
 
 
@@ -49,3 +51,24 @@ def test_a_name_that_a_terminal_would_obey_is_shown_escaped(enrolled):
     with Vault.open(enrolled.home, KeyFile(enrolled.keyfile)) as vault:
         vault.audit.append("rejected", user="\x1b[2J")
     assert "user='\\x1b[2J'" in enrolled.run("audit", "show").stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "event", "status"),
+    [
+        (("true",), "unlock done", None),
+        (("sh", "-c", "exit 7"), "unlock failed", 7),
+        (("sleep", "60"), "unlock timed out", None),
+    ],
+)
+def test_what_became_of_the_unlock_command_is_logged(enrolled, people, program, event, status):
+    (enrolled.home / "config.toml").write_text("action_timeout_s = 0.5\n")
+    (enrolled.home / "config.toml").chmod(0o600)
+    said = ("--input", people["bob"][4], "--input", people["alice"][4])
+    enrolled.run("listen", *said, "--on-unlock", *program)
+    *_, accepted, unlocked = map(
+        json.loads, enrolled.run("audit", "show", "--json").stdout.splitlines()
+    )
+    assert accepted["event"] == "accepted"
+    assert unlocked["event"] == event and unlocked["fields"].get("status") == status
+    assert unlocked["fields"]["user"] == "alice"

@@ -13,6 +13,8 @@ import pytest
 from edge_unlock.errors import AuthenticationError, VaultError
 from edge_unlock.vault import KeyFile, Vault, audit
 
+from .conftest import MODEL, passphrase, voice
+
 FILE_BYTES = 2000
 
 
@@ -238,3 +240,30 @@ def test_lines_with_names_in_clear_as_they_were_are_read_on(home: Path, key: Key
         assert vault.audit.verify() == 3
         shown = [entry.fields["user"] for entry in vault.audit.entries()]
     assert shown == ["Ana", "Ana", "Bo"]
+
+
+def test_what_is_done_to_the_vault_is_logged(home: Path, key: KeyFile, tmp_path: Path) -> None:
+    def told(vault: Vault) -> list[tuple[str, object]]:
+        entries = vault.audit.entries()
+        return [(entry.event, next(iter(entry.fields.values()), None)) for entry in entries]
+
+    with Vault.open(home, key) as vault:
+        vault.learn_place(voice(5, rows=4), 0.1, "", MODEL)
+        vault.forget_place()
+        assert not vault.forget_place()
+        vault.export(tmp_path / "moved", passphrase())
+        done = [("place learned", 4), ("place forgotten", None), ("exported", 2)]
+        assert [line for line in told(vault) if line in done] == done
+    there, new_key = tmp_path / "there", KeyFile(tmp_path / "key2")
+    with Vault.import_(there, tmp_path / "moved", passphrase(), new_key) as vault:
+        assert ("imported", 2) in told(vault)
+
+
+def test_there_is_no_export_where_none_can_be_logged(
+    home: Path, key: KeyFile, tmp_path: Path
+) -> None:
+    with Vault.open(home, key) as vault:
+        (home / "audit.log").write_bytes(b"")
+        with pytest.raises(AuthenticationError):
+            vault.export(tmp_path / "moved", passphrase())
+    assert not (tmp_path / "moved").exists()
