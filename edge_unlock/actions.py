@@ -62,9 +62,12 @@ class Command:
             raise ActionError(
                 f"{name} was stopped after {self._timeout_s:g} s",
                 "Let it return sooner, or raise action_timeout_s.",
+                outcome="timed out",
             ) from error
         if status:
-            raise ActionError(f"{name} failed with status {status}", "Run it by hand to see why.")
+            raise ActionError(
+                f"{name} failed with status {status}", "Run it by hand to see why.", status=status
+            )
 
 
 def _check(name: str) -> None:

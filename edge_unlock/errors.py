@@ -116,4 +116,14 @@ class LockedOutError(EdgeUnlockError):
 
 
 class ActionError(EdgeUnlockError):
-    """The unlock action could not be carried out."""
+    """The unlock action could not be carried out.
+
+    ``outcome`` is what the log says of it, ``status`` the exit status of a program that ended.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", *, outcome: str = "failed", status: int | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.outcome = outcome
+        self.status = status

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_unlock.hearing import Heard
     from edge_unlock.policy import Failures
     from edge_unlock.recognizer import Decision
+    from edge_unlock.vault.audit import AuditLog
 
 RAREST_SAID = 1e-5
 """Rarer false accepts than this are not known: too few strangers were ever heard."""
@@ -157,7 +158,7 @@ def listen(
     for heard in session.hear_each(inputs, device, deadline_s, lasting=True):
         decision = gatekeeper.judge([heard])
         # first, so that a full disk or a closed terminal does not keep the door shut
-        failure = _unlock(action, decision)
+        failure = _unlock(action, decision, session.vault.audit)
         if failure is not None:
             click.echo(f"edge-unlock: error: {failure}\nhint: {failure.hint}", err=True)
         if as_json and not quiet:
@@ -226,13 +227,16 @@ def _gatekeeper(
     )
 
 
-def _unlock(action: Command | None, decision: Decision) -> ActionError | None:
-    """Do what an acceptance is to do; returns what went wrong."""
-    if action is not None and decision.is_accepted:
-        try:
-            action.run(decision)
-        except ActionError as error:
-            return error
+def _unlock(action: Command | None, decision: Decision, audit: AuditLog) -> ActionError | None:
+    """Do what an acceptance is to do, and log what became of it; returns what went wrong."""
+    if action is None or not decision.is_accepted:
+        return None
+    try:
+        action.run(decision)
+    except ActionError as error:
+        audit.append(f"unlock {error.outcome}", user=decision.user, status=error.status)
+        return error
+    audit.append("unlock done", user=decision.user)
     return None
 
 

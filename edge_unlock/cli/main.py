@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edge_unlock.cli.audit import audit
 from edge_unlock.cli.calibrate import calibrate
 from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, listen, verify
@@ -94,6 +95,7 @@ for command in (
     export,
     import_,
     rekey,
+    audit,
     devices,
     doctor,
     demo,

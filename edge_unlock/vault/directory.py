@@ -112,6 +112,11 @@ class Directory:
         """Write a file as ``replace`` does, and delete it; VaultError when that is impossible."""
         files.try_write(self._descriptor, str(self.path), bytes(_TRIAL_BYTES))
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a file another name; a file that has that one is lost."""
+        with files.os_errors(self._noun(name)):
+            os.rename(name, new_name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
     def remove(self, name: str) -> None:
         """Delete a file."""
         with files.os_errors(self._noun(name)):

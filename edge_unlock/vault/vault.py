@@ -84,7 +84,10 @@ class Vault:
 
         Raises what ``create`` does, and WrongKeyError, AuthenticationError for the export.
         """
-        return cls._create(home, key_source, transfer.read(path, passphrase))
+        members = transfer.read(path, passphrase)
+        vault = cls._create(home, key_source, members)
+        vault.audit.append("imported", users=len(members))
+        return vault
 
     @classmethod
     def open(cls, home: Path, key_source: KeySource) -> Self:
@@ -281,7 +284,8 @@ class Vault:
         entry = PlaceEntry(utc_now(), len(rows), float(shift), microphone, identity)
         with self._store.writing() as snapshot:
             following = self._store.put_place(snapshot.following(), entry, rows)
-            self._commit(following, self._attempts(snapshot), "place learned")
+            attempts = self._attempts(snapshot)
+            self._commit(following, attempts, "place learned", voices=len(rows))
 
     def forget_place(self) -> bool:
         """Forget what was learned of the place, as ``remove`` does; whether there was anything."""
@@ -329,8 +333,10 @@ class Vault:
 
         Raises VaultExistsError when there is such a file, KeySourceError for a weak passphrase.
         """
-        with self._store.reading() as snapshot:
+        with self._store.writing() as snapshot:
             members = self._members(snapshot)
+            # before there is a file: none is without its line, though a line may be without a file
+            self.audit.append("exported", users=len(members))
         transfer.write(path, members, passphrase)
 
     def close(self) -> None:
@@ -423,10 +429,10 @@ class Vault:
         return snapshot
 
     def _commit(
-        self, snapshot: Snapshot, attempts: Attempts, event: str, user: str | None = None
+        self, snapshot: Snapshot, attempts: Attempts, event: str, **fields: str | int | None
     ) -> None:
         """Make ``snapshot`` the vault's state when the lock is released, with a line in the log."""
-        self.audit.append(event, **({} if user is None else {"user": user}))
+        self.audit.append(event, **{k: value for k, value in fields.items() if value is not None})
         self._store.stage({ATTEMPTS: attempts.to_bytes()}, snapshot)
 
 

@@ -225,16 +225,6 @@ def test_an_open_key_file_is_refused(home: Path, key: KeyFile) -> None:
     assert "chmod" in caught.value.hint
 
 
-def test_an_audit_line_dropped_or_cut_off_is_found(home: Path, key: KeyFile) -> None:
-    log = home / "audit.log"
-    *before, first, second = log.read_bytes().splitlines(keepends=True)
-    head = b"".join(before)
-    for tail in (first, second, second + first, first + first + second, b""):
-        log.write_bytes(head + tail)
-        with pytest.raises(AuthenticationError), Vault.open(home, key) as vault:
-            vault.audit.verify()
-
-
 def test_the_wrong_kind_of_key_is_named(home: Path) -> None:
     assert Vault.key_source_kind(home) == "keyfile"
     with pytest.raises(KeySourceError, match="keyfile, not by passphrase"):
