@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from edge_unlock.band import Band
 from edge_unlock.calibration import Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
@@ -19,6 +20,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided, in the fields that ``--json`` prints.
 
     ``user``: the claimed name in a verification, the recognised one in an identification.
+    ``match`` says how well the voice matched, where it was compared: all that is told of the rest
+    unless scores are asked for.
     ``score`` is that of ``Scorer``, ``far`` how probably a stranger scores as high (None: unknown),
     ``llr`` a natural-log likelihood ratio (None: not calibrated),
     ``threshold`` what the score was compared with, given ``seconds``, how much speech was judged,
@@ -28,6 +31,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     decision: Literal["accepted", "rejected", "retry", "locked out"]
     user: str | None = None
+    match: Band | None = None
     score: float | None = None
     far: float | None = None
     llr: float | None = None
@@ -108,12 +112,16 @@ class Recognizer:
         )
         score, threshold = scores[best], thresholds[best]
         accepted = accepts(score, threshold)
-        far = self._scorer.false_accept_rate(
-            score, candidates=len(self._candidates), quality=quality
+        far, rate = (
+            self._scorer.false_accept_rate(
+                reached, candidates=len(self._candidates), quality=quality
+            )
+            for reached in (score, threshold)
         )
         return Decision(
             decision="accepted" if accepted else "rejected",
             user=best if accepted else claimed,
+            match=Band.of(score, threshold, accepted=accepted, far=far, rate=rate),
             score=round(score, 4),
             far=far if far is None else float(f"{far:.2g}"),
             llr=self._scorer.llr(score, quality),
