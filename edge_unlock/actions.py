@@ -14,7 +14,7 @@ from edge_unlock.recognizer import Decision
 class Command:
     """Runs a program on an acceptance: an argument list, no shell, nothing on its stdin.
 
-    The program finds who it was in ``EDGE_UNLOCK_USER`` and how sure it is in
+    The program finds who it was in ``EDGE_UNLOCK_USER`` and, with ``show_score``, the score in
     ``EDGE_UNLOCK_SCORE``. Where our standard output is ``reserved`` for something else, what
     the program prints goes to standard error.
 
@@ -23,11 +23,17 @@ class Command:
     """
 
     def __init__(
-        self, arguments: Sequence[str], timeout_s: float, *, reserved: bool = False
+        self,
+        arguments: Sequence[str],
+        timeout_s: float,
+        *,
+        reserved: bool = False,
+        show_score: bool = False,
     ) -> None:
         self._arguments = list(arguments)
         self._timeout_s = timeout_s
         self._reserved = reserved
+        self._show_score = show_score
         _check(self._arguments[0])
 
     def run(self, decision: Decision) -> None:
@@ -39,10 +45,10 @@ class Command:
         if not decision.is_accepted:
             raise ActionError("only an acceptance may unlock", "This is a defect: report it.")
         name = self._arguments[0]
-        environment = os.environ | {
-            "EDGE_UNLOCK_USER": decision.user or "",
-            "EDGE_UNLOCK_SCORE": f"{decision.score:.4f}",
-        }
+        environment = os.environ | {"EDGE_UNLOCK_USER": decision.user or ""}
+        environment.pop("EDGE_UNLOCK_SCORE", None)  # of another decision
+        if self._show_score:
+            environment["EDGE_UNLOCK_SCORE"] = f"{decision.score:.4f}"
         output = sys.__stderr__ if self._reserved else sys.__stdout__
         try:
             status = subprocess.run(

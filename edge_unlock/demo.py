@@ -77,12 +77,12 @@ def run_demo(echo: Callable[[str], None]) -> None:
             (f"Enroll {OWNER}.", enrollment_arguments(), 0),
             (
                 f"{OWNER} speaks: the door must open.",
-                ["verify", OWNER, "--input", str(utterance(OWNER))],
+                ["verify", OWNER, "--show-scores", "--input", str(utterance(OWNER))],
                 0,
             ),
             (
                 f"{STRANGER} says to be {OWNER}: the door must stay shut.",
-                ["verify", OWNER, "--input", str(utterance(STRANGER))],
+                ["verify", OWNER, "--show-scores", "--input", str(utterance(STRANGER))],
                 3,
             ),
             (

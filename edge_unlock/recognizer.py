@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from edge_unlock.band import Band
 from edge_unlock.calibration import Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
@@ -24,6 +25,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided, in the fields that ``--json`` prints.
 
     ``user``: the claimed name in a verification, the recognised one in an identification.
+    ``match`` says how well the voice matched, where it was compared: all that is told of the rest
+    unless scores are asked for.
     ``score`` is that of ``Scorer``, ``far`` how probably a stranger scores as high (None: unknown),
     ``llr`` a natural-log likelihood ratio (None: not calibrated),
     ``threshold`` what the score was compared with, given ``seconds``, how much speech was judged,
@@ -34,6 +37,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     decision: Literal["accepted", "rejected", "retry", "locked out"]
     user: str | None = None
+    match: Band | None = None
     score: float | None = None
     far: float | None = None
     llr: float | None = None
@@ -189,11 +193,16 @@ class Recognizer:
             scores, key=lambda name: np.nan_to_num(scores[name] - thresholds[name], nan=-np.inf)
         )
         score, threshold, far = scores[best], thresholds[best], fars[best]
-        accepted = accepts(score, threshold) and not self._candidates[best].is_decoy
+        candidate = self._candidates[best]
+        accepted = accepts(score, threshold) and not candidate.is_decoy
+        rate = self._scorer.false_accept_rate(
+            threshold, candidates=chances, quality=quality, enrolled=candidate.utterances
+        )
         decision = msgspec.structs.replace(
             told,
             decision="accepted" if accepted else "rejected",
             user=best if accepted else None,
+            match=Band.of(score, threshold, accepted=accepted, far=far, rate=rate),
             score=round(score, 4),
             far=far if far is None else float(f"{far:.2g}"),
             llr=self._scorer.llr(score, quality),

@@ -17,7 +17,9 @@ def test_the_command_gets_its_arguments_as_they_are_and_learns_who_it_was(tmp_pa
         "'|'.join([sys.argv[2], os.environ['EDGE_UNLOCK_USER'], os.environ['EDGE_UNLOCK_SCORE'],"
         " sys.stdin.read()]))"
     )
-    Command([sys.executable, "-c", script, str(out), "$HOME `id` ;"], timeout_s=20).run(ACCEPTED)
+    Command(
+        [sys.executable, "-c", script, str(out), "$HOME `id` ;"], timeout_s=20, show_score=True
+    ).run(ACCEPTED)
     assert out.read_text() == "$HOME `id` ;|alice; rm -rf /|0.7000|"
 
 

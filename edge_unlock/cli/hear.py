@@ -23,10 +23,19 @@ if TYPE_CHECKING:
 RAREST_SAID = 1e-5
 """Rarer false accepts than this are not known: too few strangers were ever heard."""
 
+SCORES = ("score", "far", "llr", "threshold", "magnitude")
+"""The fields of a decision that are told only where they are asked for (``band`` says why)."""
+
 EXIT_CODES = {"accepted": 0, "rejected": 3, "retry": 4, "locked out": 5}
 
 operating_point_options = rate_options(
     "Decide at a false-accept rate, by its name.  [default: the person's, else the installation's]"
+)
+
+scores_option = click.option(
+    "--show-scores",
+    is_flag=True,
+    help="Tell scores, not only how well a voice matched. Who can read them gets in more easily.",
 )
 
 
@@ -47,6 +56,7 @@ def timeout_option(default_s: float | None) -> Callable[[F], F]:
 @click.argument("name")
 @input_options
 @operating_point_options
+@scores_option
 @timeout_option(10.0)
 @click.pass_obj
 @click.pass_context
@@ -58,6 +68,7 @@ def verify(
     device: str | None,
     as_json: bool,
     operating_point: str | None,
+    show_scores: bool,
     timeout_s: float,
 ) -> None:
     """Decide whether the speaker is NAME.
@@ -65,12 +76,17 @@ def verify(
     Several files are one attempt: what is said in all of them is judged together. Of a
     microphone or a stream, each utterance is one, until somebody is accepted or rejected.
     """
-    ctx.exit(_decide_once(session, name, inputs, device, as_json, operating_point, timeout_s))
+    ctx.exit(
+        _decide_once(
+            session, name, inputs, device, as_json, operating_point, show_scores, timeout_s
+        )
+    )
 
 
 @click.command()
 @input_options
 @operating_point_options
+@scores_option
 @timeout_option(10.0)
 @click.pass_obj
 @click.pass_context
@@ -81,10 +97,15 @@ def identify(
     device: str | None,
     as_json: bool,
     operating_point: str | None,
+    show_scores: bool,
     timeout_s: float,
 ) -> None:
     """Decide which enrolled person is speaking, if any."""
-    ctx.exit(_decide_once(session, None, inputs, device, as_json, operating_point, timeout_s))
+    ctx.exit(
+        _decide_once(
+            session, None, inputs, device, as_json, operating_point, show_scores, timeout_s
+        )
+    )
 
 
 class _ListenCommand(click.Command):
@@ -110,7 +131,8 @@ class _ListenCommand(click.Command):
                     (
                         "--on-unlock CMD [ARG]...",
                         "Run this program on an acceptance; comes last, as everything after it "
-                        "belongs to it. EDGE_UNLOCK_USER and EDGE_UNLOCK_SCORE tell who it was.",
+                        "belongs to it. EDGE_UNLOCK_USER tells who it was, and EDGE_UNLOCK_SCORE "
+                        "the score where scores are shown.",
                     )
                 ]
             )
@@ -119,6 +141,7 @@ class _ListenCommand(click.Command):
 @click.command(cls=_ListenCommand)
 @input_options
 @operating_point_options
+@scores_option
 @timeout_option(None)
 @click.option("--user", "name", metavar="NAME", help="Accept nobody but NAME.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -132,6 +155,7 @@ def listen(
     device: str | None,
     as_json: bool,
     operating_point: str | None,
+    show_scores: bool,
     timeout_s: float | None,
     name: str | None,
     quiet: bool,
@@ -147,7 +171,12 @@ def listen(
     arguments = ctx.meta.get("on_unlock")
     action = None
     if arguments:
-        action = Command(arguments, session.settings.action_timeout_s, reserved=as_json)
+        action = Command(
+            arguments,
+            session.settings.action_timeout_s,
+            reserved=as_json,
+            show_score=show_scores,
+        )
     gatekeeper = ctx.with_resource(
         _gatekeeper(session, name, operating_point, device, continuous=True)
     )
@@ -162,11 +191,10 @@ def listen(
         if failure is not None:
             click.echo(f"edge-unlock: error: {failure}\nhint: {failure.hint}", err=True)
         if as_json and not quiet:
-            print_json(_fields(decision))
+            print_json(_fields(decision, show_scores))
         elif not quiet:
-            click.echo(
-                f"{time.strftime('%H:%M:%S')}  {' '.join([_words(decision), *_hint(decision)])}"
-            )
+            words = _words(decision, show_scores)
+            click.echo(f"{time.strftime('%H:%M:%S')}  {' '.join([words, *_hint(decision)])}")
         outcomes.add(EXIT_CODES[decision.decision] if failure is None else failure.exit_code)
         if once and decision.decision != "retry":
             break
@@ -180,6 +208,7 @@ def _decide_once(
     device: str | None,
     as_json: bool,
     operating_point: str | None,
+    show_scores: bool,
     timeout_s: float,
 ) -> int:
     """Judge one attempt; returns the exit code."""
@@ -198,7 +227,7 @@ def _decide_once(
     advice = "Speak a whole sentence, and closer."
     for heard in attempts:
         decision = gatekeeper.judge(heard)
-        _report(decision, as_json)
+        _report(decision, as_json, show_scores)
         if decision.decision != "retry":
             return EXIT_CODES[decision.decision]
         advice = next(iter(_hint(decision)), advice)
@@ -240,36 +269,47 @@ def _unlock(action: Command | None, decision: Decision, audit: AuditLog) -> Acti
     return None
 
 
-def _report(decision: Decision, as_json: bool) -> None:
+def _report(decision: Decision, as_json: bool, show_scores: bool) -> None:
     if as_json:
-        print_json(_fields(decision))
+        print_json(_fields(decision, show_scores))
         return
-    click.echo(_words(decision))
+    click.echo(_words(decision, show_scores))
     for hint in _hint(decision):
         click.echo(f"hint: {hint}", err=True)
 
 
-def _fields(decision: Decision) -> dict[str, Any]:
+def _fields(decision: Decision, show_scores: bool) -> dict[str, Any]:
     """What ``--json`` prints."""
     from msgspec.structs import asdict
 
-    return asdict(decision)
+    told = asdict(decision)
+    return {name: told[name] for name in told if show_scores or name not in SCORES}
 
 
-def _words(decision: Decision) -> str:
+def _words(decision: Decision, show_scores: bool) -> str:
     """What was decided, and on what grounds."""
     words = decision.decision if decision.user is None else f"{decision.decision}: {decision.user}"
     if decision.reason:
         words += f" ({decision.reason})"
     if decision.failed_since is not None:
         words += f" ({_failures(decision.failed_since)})"
+    if decision.match is not None:
+        words += f"  {decision.match}"
+    if show_scores:
+        words += _scores(decision)
+    return f"{words}, {decision.seconds:.1f} s" if decision.seconds else words
+
+
+def _scores(decision: Decision) -> str:
+    """The figures of a decision, where it has them."""
+    words = ""
     if decision.score is not None:
-        words += f"  score {decision.score:.3f}, needed {decision.threshold:.3f}"
+        words += f", score {decision.score:.3f}, needed {decision.threshold:.3f}"
     if decision.llr is not None:
         words += f", log-likelihood ratio {decision.llr:+.1f}"
     if decision.far is not None:
         words += f", strangers as alike as this: {_share(decision.far)}"
-    return f"{words}, {decision.seconds:.1f} s" if decision.seconds else words
+    return words
 
 
 def _failures(failures: Failures) -> str:

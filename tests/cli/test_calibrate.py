@@ -33,7 +33,7 @@ def calibrate(installation, paths, *options, **arguments):
 
 
 def threshold(installation, path):
-    result = installation.run("verify", "alice", "--input", path, "--json")
+    result = installation.run("verify", "alice", "--input", path, "--json", "--show-scores")
     return json.loads(result.stdout)["threshold"]
 
 

@@ -14,6 +14,7 @@ import soxr
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from edge_unlock.band import Band
 from edge_unlock.calibration import Quality
 from edge_unlock.model import MANIFEST_NAME, shipped_package
 from edge_unlock.policy import TEMPLATE
@@ -29,15 +30,42 @@ def test_verify_accepts_the_enrolled_voice_and_rejects_another(enrolled, people)
 
 
 def test_json_has_the_documented_fields(enrolled, people):
-    result = enrolled.run("verify", "alice", "--json", "--input", people["alice"][4])
-    fields = json.loads(result.stdout)
+    arguments = ("verify", "alice", "--json", "--input", people["alice"][4])
+    fields = json.loads(enrolled.run(*arguments).stdout)
     assert set(fields) == {
-        *("decision", "user", "score", "llr", "threshold", "seconds", "magnitude", "reason"),
-        *("bandwidth_hz", "weakness", "far", "failed_since"),
+        *("decision", "user", "match", "seconds", "bandwidth_hz", "weakness", "reason"),
+        "failed_since",
     }
     assert fields["decision"] == "accepted" and fields["user"] == "alice"
-    assert fields["score"] >= fields["threshold"]
+    assert fields["match"] in (Band.CLEAR, Band.CLOSE)
     assert fields["seconds"] > 1 and fields["reason"] is None
+    shown = json.loads(enrolled.run(*arguments, "--show-scores").stdout)
+    assert set(shown) - set(fields) == {"score", "far", "llr", "threshold", "magnitude"}
+    assert fields.items() <= shown.items()
+    assert shown["score"] >= shown["threshold"]
+
+
+@pytest.mark.parametrize("command", [("verify", "alice"), ("identify",), ("listen",)])
+def test_scores_are_told_only_where_they_are_asked_for(enrolled, people, command):
+    figures = r"score|ratio|strangers|\d\.\d{2}|-\d"
+    for name in ("alice", "bob"):
+        arguments = (*command, "--input", people[name][4])
+        for options in ((), ("--json",)):
+            told = enrolled.run(*arguments, *options).output
+            assert re.search(r"match|near miss", told)
+            assert not re.search(figures, re.sub(r'"seconds":[\d.]+', "", told)), told
+        assert re.search(figures, enrolled.run(*arguments, "--show-scores").output)
+
+
+def test_the_unlock_command_learns_the_score_only_where_it_is_shown(enrolled, people, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("listen", "--once", "--input", people["alice"][4])
+    action = ("--on-unlock", "sh", "-c", f'echo "<$EDGE_UNLOCK_SCORE>" > {out}')
+    environment = {"EDGE_UNLOCK_SCORE": "0.9"}  # of a caller, and not of this decision
+    assert enrolled.run(*arguments, *action, **environment).exit_code == 0
+    assert out.read_text() == "<>\n"
+    assert enrolled.run(*arguments, "--show-scores", *action, **environment).exit_code == 0
+    assert re.fullmatch(r"<-?\d\.\d{4}>\n", out.read_text()) and "0.9000" not in out.read_text()
 
 
 def at_rate(path, rate_hz, directory):
@@ -453,7 +481,14 @@ def test_an_unknown_operating_point_is_refused(enrolled, people):
 def test_stricter_operating_points_need_more(enrolled, people, package):
     thresholds = []
     for point in package.manifest.operating_points:
-        arguments = ("--json", "--operating-point", point.name, "--input", people["alice"][4])
+        arguments = (
+            "--json",
+            "--show-scores",
+            "--operating-point",
+            point.name,
+            "--input",
+            people["alice"][4],
+        )
         result = enrolled.run("verify", "alice", *arguments)
         told = json.loads(result.stdout)
         thresholds.append(told["threshold"])
