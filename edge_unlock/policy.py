@@ -54,6 +54,7 @@ SECONDS_PER_HOUR: Final = 3600
 MAX_STRANGERS: Final = 64
 """So many names that nobody bears are remembered with their failures."""
 
+_STRICTNESS: Final = ((4, 1.0), (3, 3.0), (2, 10.0))  # by tokens; with fewer, 30
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _DEVICE_KEY: Final = "device"
 
@@ -174,17 +175,17 @@ class Attempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 )
 
     def strictness(self, name: str | None) -> float:
-        """By how much rarer a false accept has to be than usually: 1, 10 or 100.
+        """By how much rarer a false accept has to be than usually: 1, 3, 10 or 30.
 
-        The last token but one is for a voice that one stranger in ten such strangers has, the last
-        for one in a hundred. So few voices come near then that a television cannot take it.
+        The fewer tokens are left the fewer voices come near, so that a television leaves the last
+        ones alone. Chosen by ``convert/figures/television.py``.
         """
         left = min(
             limits.capacity - (bucket.full_at - self.clock_s) / limits.refill_s
             for key, limits, _ in self._involved(name)
             for bucket in [self.buckets.get(key, Bucket())]
         )
-        return 1.0 if left >= 3 else 10.0 if left >= 2 else 100.0
+        return next((factor for least, factor in _STRICTNESS if left >= least), 30.0)
 
     def charge(self, names: Iterable[str], enrolled: Collection[str] = ()) -> "Attempts":
         """Take a token for a failure out of the bucket of each name, and out of the device's.

@@ -180,7 +180,7 @@ def test_strictness_grows_as_the_bucket_empties() -> None:
     while door.is_open():
         seen.append(door.state.strictness("Ana"))
         door.fail()
-    assert seen == [1, 1, 1, 10, 100]
+    assert seen == [1, 1, 3, 10, 30]
     assert door.state.strictness("Bo") == 1
 
 
