@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from edge_unlock import files
-from edge_unlock.errors import KeySourceError, VaultError
+from edge_unlock.errors import KeySourceError, VaultError, VaultMissingError
 from edge_unlock.vault.container import KEK_PARAMETER_BYTES, KEY_BYTES
 from edge_unlock.vault.keys import Kek, KeySource
 
@@ -45,10 +45,12 @@ class SystemdCredential(KeySource):
         path = Path(directory) / NAME
         try:
             data = files.read_path(path, _MAX_BYTES, files.check_secret)
-        except VaultError as error:
+        except VaultMissingError as error:
             raise KeySourceError(
                 f"no key: {error}", f"give the unit LoadCredentialEncrypted={NAME}, see the README"
             ) from error
+        except VaultError as error:
+            raise KeySourceError(f"no key: {error}", error.hint) from error
         return Kek(self.kek_id, parameters, _key(data))
 
 
