@@ -7,10 +7,12 @@ from edge_unlock.lazy import lazy_names
 if TYPE_CHECKING:
     from edge_unlock.vault.keys import Argon2Cost, KeyFile, KeySource, Passphrase
     from edge_unlock.vault.names import validate_user_name
+    from edge_unlock.vault.policy import AcceptedPackage, Policy
     from edge_unlock.vault.record import Consent, ModelIdentity, Place, Template, UserEntry
     from edge_unlock.vault.vault import Vault
 
 __all__ = [
+    "AcceptedPackage",
     "Argon2Cost",
     "Consent",
     "KeyFile",
@@ -18,6 +20,7 @@ __all__ = [
     "ModelIdentity",
     "Passphrase",
     "Place",
+    "Policy",
     "Template",
     "UserEntry",
     "Vault",
@@ -26,6 +29,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "AcceptedPackage": "policy",
         "Argon2Cost": "keys",
         "Consent": "record",
         "KeyFile": "keys",
@@ -33,6 +37,7 @@ __getattr__ = lazy_names(
         "ModelIdentity": "record",
         "Passphrase": "keys",
         "Place": "record",
+        "Policy": "policy",
         "Template": "record",
         "UserEntry": "record",
         "Vault": "vault",

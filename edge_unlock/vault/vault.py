@@ -27,6 +27,7 @@ from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import Journal
 from edge_unlock.vault.keys import Kek, KeySource, Passphrase, kind_of
 from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import (
     Consent,
     ModelIdentity,
@@ -58,20 +59,27 @@ class Vault:
         self.audit = AuditLog(store)
 
     @classmethod
-    def create(cls, home: Path, key_source: KeySource) -> Self:
-        """Create an empty vault in the directory ``home`` and open it.
+    def create(cls, home: Path, key_source: KeySource, policy: Policy | None = None) -> Self:
+        """Create an empty vault in the directory ``home``, which decides by ``policy``; open it.
 
         Raises VaultExistsError, KeySourceError.
         """
-        return cls._create(home, key_source, ())
+        return cls._create(home, key_source, (), policy)
 
     @classmethod
-    def import_(cls, home: Path, path: Path, passphrase: Passphrase, key_source: KeySource) -> Self:
+    def import_(
+        cls,
+        home: Path,
+        path: Path,
+        passphrase: Passphrase,
+        key_source: KeySource,
+        policy: Policy | None = None,
+    ) -> Self:
         """Create a vault that holds the users of the export file ``path``, and open it.
 
         Raises what ``create`` does, and WrongKeyError, AuthenticationError for the export.
         """
-        return cls._create(home, key_source, transfer.read(path, passphrase))
+        return cls._create(home, key_source, transfer.read(path, passphrase), policy)
 
     @classmethod
     def open(cls, home: Path, key_source: KeySource) -> Self:
@@ -126,6 +134,17 @@ class Vault:
         """Raise VaultError where no attempt could be recorded: a disk that is full or read-only."""
         with self._store.writing():
             self._store.home.check_writable()
+
+    def policy(self) -> Policy | None:
+        """Return what decisions are made by, if that is sealed."""
+        with self._store.reading() as snapshot:
+            return snapshot.manifest.policy
+
+    def accept(self, policy: Policy | None, *, replace: bool = True) -> None:
+        """Seal ``policy``, which decisions are made by from now on; or keep the one there is."""
+        with self._store.writing() as snapshot:
+            if snapshot.manifest.policy is None or replace:
+                self._store.commit(snapshot.following().under(policy))
 
     def users(self) -> list[UserEntry]:
         """Return who is enrolled, by name."""
@@ -283,7 +302,13 @@ class Vault:
         self.close()
 
     @classmethod
-    def _create(cls, home: Path, key_source: KeySource, members: Iterable[Member]) -> Self:
+    def _create(
+        cls,
+        home: Path,
+        key_source: KeySource,
+        members: Iterable[Member],
+        policy: Policy | None,
+    ) -> Self:
         directory = Directory.create(home)
         try:
             _refuse_existing(directory)  # before a key is made
@@ -291,7 +316,7 @@ class Vault:
             vault = cls(Store.open(directory, kek, create=True))
             with directory.locked():
                 _refuse_existing(directory)
-                snapshot = Snapshot.new(kek).following()
+                snapshot = Snapshot.new(kek).following().under(policy)
                 vault._counters.save(snapshot, EMPTY_STATE)
                 vault.audit.create(snapshot)
                 vault._commit_with(snapshot, members)
