@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from edge_unlock import shipped
 from edge_unlock.calibration import Calibration
 from edge_unlock.errors import ModelError
 from edge_unlock.features import FeatureSpec, Float32, Normalization, Positive
@@ -20,7 +21,6 @@ from edge_unlock.signature import check_signature, read_public_key
 from edge_unlock.similarity import Similarity
 
 MANIFEST_NAME = "manifest.json"
-SHIPPED_NAME = "edge-voice-8"
 MAX_FILE_BYTES = 64 * 2**20
 """No model for this class of hardware is larger; a larger file is not read."""
 
@@ -120,11 +120,15 @@ class ModelPackage(NamedTuple):
     """A package that was read and found to be what its manifest says.
 
     ``cohort`` holds embeddings of other speakers, float32 (N, D), rows of norm 1.
+    ``manifest_sha256`` is that of ``manifest.json``, which names the hashes of all else: it stands
+    for the whole package. Empty for one that was not read. ``is_signed``: by the trusted key.
     """
 
     manifest: Manifest
     model: bytes
     cohort: Float32 | None
+    manifest_sha256: bytes = b""
+    is_signed: bool = False
 
     @classmethod
     def load(cls, path: Path | None = None, trusted_key: Path | None = None) -> "ModelPackage":
@@ -132,10 +136,17 @@ class ModelPackage(NamedTuple):
 
         With ``trusted_key``, a PEM file with an Ed25519 public key, a package is accepted only
         if that key signed its manifest. Raises ``ModelError`` when anything is missing,
-        malformed or altered, or the signature is not as it should be.
+        malformed or altered, or the signature is not as it should be; so does the shipped one
+        when it is not that of this release.
         """
         directory = path or shipped_package()
         raw = _read_file(directory, MANIFEST_NAME)
+        sha256 = hashlib.sha256(raw).digest()
+        if path is None and not is_shipped(sha256):
+            raise ModelError(
+                f"the model package {directory} is not the one of this release",
+                "It is damaged or was altered: install edge-unlock again.",
+            )
         if trusted_key is not None:
             check_signature(directory, raw, read_public_key(trusted_key))
         try:
@@ -157,7 +168,7 @@ class ModelPackage(NamedTuple):
                 "are set against",
                 "Convert the model again.",
             )
-        return cls(manifest, model, cohort)
+        return cls(manifest, model, cohort, sha256, trusted_key is not None)
 
     @property
     def similarity(self) -> Similarity:
@@ -179,7 +190,12 @@ class ModelPackage(NamedTuple):
 
 def shipped_package() -> Path:
     """Directory of the package that ships."""
-    return Path(__file__).parent / "models" / SHIPPED_NAME
+    return Path(__file__).parent / "models" / shipped.NAME
+
+
+def is_shipped(manifest_sha256: bytes) -> bool:
+    """Whether a package, by the SHA-256 of its manifest, is the one that ships."""
+    return manifest_sha256.hex() == shipped.MANIFEST_SHA256
 
 
 def _read_file(directory: Path, name: str) -> bytes:

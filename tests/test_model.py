@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_unlock import shipped
 from edge_unlock.encoder import Encoder
 from edge_unlock.errors import ModelError
 from edge_unlock.model import ModelPackage, shipped_package
@@ -28,6 +29,20 @@ def test_the_shipped_package_is_what_its_manifest_says(package):
     assert hashlib.sha256(package.model).digest() == package.sha256
     assert package.manifest.operating_point().name == package.manifest.default_operating_point
     assert package.manifest.accuracy and package.manifest.training
+
+
+def test_the_shipped_package_is_the_pinned_one():
+    """Fails after `ship` or `thresholds`: run `edge-unlock-convert pin models/NAME`."""
+    package = ModelPackage.load(shipped_package())
+    assert package.manifest_sha256.hex() == shipped.MANIFEST_SHA256
+
+
+def test_a_shipped_package_with_another_manifest_is_refused(copy, monkeypatch):
+    edit(copy, lambda m: m["operating_points"][0].update(threshold=-1.5))
+    ModelPackage.load(copy)  # it is whole
+    monkeypatch.setattr("edge_unlock.model.shipped_package", lambda: copy)
+    with pytest.raises(ModelError, match="not the one of this release"):
+        ModelPackage.load()
 
 
 def test_the_manifest_survives_writing_and_reading(package, copy):

@@ -25,6 +25,7 @@ COMMANDS = {
         ("inspect", "commands.package", "inspect", "What a package is made of."),
         ("sign", "commands.package", "sign", "Sign a package."),
         ("verify", "commands.package", "verify", "Check the signature of a package."),
+        ("pin", "commands.package", "pin", "Make a package the one that ships."),
         ("voices", "training.command", "voices_command", "Speech to pieces and pseudo-speakers."),
         ("train", "training.command", "train_command", "Train an encoder as a recipe says."),
         ("ship", "commands.ship", "ship", "A project checkpoint to the package that ships."),

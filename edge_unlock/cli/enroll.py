@@ -87,6 +87,7 @@ def enroll(
         dropped = _guide(enrollment, session, device, wanted, as_json)
 
     embeddings = enrollment.embeddings()
+    session.vault.accept(session.policy, replace=False)
     if add:
         session.vault.add(name, embeddings, session.identity)
     else:

@@ -12,6 +12,7 @@ from edge_unlock.cli.audit import audit
 from edge_unlock.cli.calibrate import calibrate
 from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, listen, verify
+from edge_unlock.cli.model import model
 from edge_unlock.cli.session import Session
 from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
@@ -72,14 +73,15 @@ def _report(error: Exception) -> int:
 )
 @click.option(
     "--model",
+    "package",
     type=click.Path(path_type=Path),
     envvar="EDGE_UNLOCK_MODEL",
     help="Directory of a model package.  [default: the one that ships]",
 )
 @click.pass_context
-def main(ctx: click.Context, home: Path | None, model: Path | None) -> None:
+def main(ctx: click.Context, home: Path | None, package: Path | None) -> None:
     """Unlock by voice, offline: enroll a person once, then listen."""
-    ctx.obj = ctx.with_resource(Session(home, model))
+    ctx.obj = ctx.with_resource(Session(home, package))
 
 
 for command in (
@@ -96,6 +98,7 @@ for command in (
     import_,
     rekey,
     audit,
+    model,
     devices,
     doctor,
     demo,

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from edge_unlock.vault.keys import KeySource
     from edge_unlock.vault.names import validate_user_name
     from edge_unlock.vault.passphrase import Argon2Cost, Passphrase
+    from edge_unlock.vault.policy import AcceptedPackage, Policy
     from edge_unlock.vault.record import Consent, ModelIdentity, Place, Template, UserEntry
     from edge_unlock.vault.turn import Turn
     from edge_unlock.vault.vault import Vault
 
 __all__ = [
+    "AcceptedPackage",
     "Argon2Cost",
     "Consent",
     "KeyFile",
@@ -22,6 +24,7 @@ __all__ = [
     "ModelIdentity",
     "Passphrase",
     "Place",
+    "Policy",
     "SystemdCredential",
     "Template",
     "Turn",
@@ -32,6 +35,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "AcceptedPackage": "policy",
         "Argon2Cost": "passphrase",
         "Consent": "record",
         "KeyFile": "keyfile",
@@ -40,6 +44,7 @@ __getattr__ = lazy_names(
         "Passphrase": "passphrase",
         "Place": "record",
         "SystemdCredential": "credential",
+        "Policy": "policy",
         "Template": "record",
         "Turn": "turn",
         "UserEntry": "record",

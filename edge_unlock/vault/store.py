@@ -55,6 +55,7 @@ from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import LEGACY_FILES, PURPOSE, STATE, STATE_LIMIT, State
 from edge_unlock.vault.keys import Kek, KeySource
 from edge_unlock.vault.manifest import Entry, Manifest, Row
+from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import (
     ModelIdentity,
     Place,
@@ -103,6 +104,10 @@ class Snapshot:
     def following(self) -> "Snapshot":
         """Return the state that the next change starts from."""
         return replace(self, manifest=self.manifest.following())
+
+    def under(self, policy: Policy | None) -> "Snapshot":
+        """Return the same of a vault whose decisions are made by ``policy``."""
+        return replace(self, manifest=self.manifest.under(policy))
 
     def rekeyed(self, kek: Kek) -> "Snapshot":
         """Return a following state under a fresh master key, into which all users must be put."""

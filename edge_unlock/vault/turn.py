@@ -7,6 +7,7 @@ All of it happens under the vault's lock and on its present state. Nothing may b
 from edge_unlock.policy import Attempts
 from edge_unlock.vault.audit import AuditLog
 from edge_unlock.vault.journal import Journal
+from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import ModelIdentity, Place, Template
 from edge_unlock.vault.store import (
     Snapshot,
@@ -35,6 +36,11 @@ class Turn:
     def generation(self) -> int:
         """Grows with every change of who is enrolled, and of their templates."""
         return self._snapshot.manifest.generation
+
+    @property
+    def policy(self) -> Policy | None:
+        """What decisions are made by, if that is sealed."""
+        return self._snapshot.manifest.policy
 
     @property
     def enrolled(self) -> list[str]:

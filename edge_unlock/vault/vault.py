@@ -30,6 +30,7 @@ from edge_unlock.vault.keyfile import KeyFile, is_shared
 from edge_unlock.vault.keys import Kek, KeySource
 from edge_unlock.vault.names import find_look_alike, validate_user_name
 from edge_unlock.vault.passphrase import Passphrase
+from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import (
     Consent,
     ModelIdentity,
@@ -71,21 +72,28 @@ class Vault:
         self.audit = AuditLog(store)
 
     @classmethod
-    def create(cls, home: Path, key_source: KeySource) -> Self:
-        """Create an empty vault in the directory ``home`` and open it.
+    def create(cls, home: Path, key_source: KeySource, policy: Policy | None = None) -> Self:
+        """Create an empty vault in the directory ``home``, which decides by ``policy``; open it.
 
         Raises VaultExistsError, KeySourceError.
         """
-        return cls._create(home, key_source, ())
+        return cls._create(home, key_source, (), policy)
 
     @classmethod
-    def import_(cls, home: Path, path: Path, passphrase: Passphrase, key_source: KeySource) -> Self:
+    def import_(
+        cls,
+        home: Path,
+        path: Path,
+        passphrase: Passphrase,
+        key_source: KeySource,
+        policy: Policy | None = None,
+    ) -> Self:
         """Create a vault that holds the users of the export file ``path``, and open it.
 
         Raises what ``create`` does, and WrongKeyError, AuthenticationError for the export.
         """
         members = transfer.read(path, passphrase)
-        vault = cls._create(home, key_source, members)
+        vault = cls._create(home, key_source, members, policy)
         vault.audit.append("imported", users=len(members))
         return vault
 
@@ -168,6 +176,18 @@ class Vault:
         """Raise VaultError where no attempt could be recorded: a disk that is full or read-only."""
         with self._store.writing():
             self._store.home.check_writable()
+
+    def policy(self) -> Policy | None:
+        """Return what decisions are made by, if that is sealed."""
+        with self._store.reading() as snapshot:
+            return snapshot.manifest.policy
+
+    def accept(self, policy: Policy | None, *, replace: bool = True) -> None:
+        """Seal ``policy``, which decisions are made by from now on; or keep the one there is."""
+        with self._store.writing() as snapshot:
+            if snapshot.manifest.policy is None or replace:
+                following = snapshot.following().under(policy)
+                self._commit(following, self._attempts(snapshot), "policy sealed")
 
     def users(self) -> list[UserEntry]:
         """Return who is enrolled, by name."""
@@ -355,7 +375,13 @@ class Vault:
         self.close()
 
     @classmethod
-    def _create(cls, home: Path, key_source: KeySource, members: Iterable[Member]) -> Self:
+    def _create(
+        cls,
+        home: Path,
+        key_source: KeySource,
+        members: Iterable[Member],
+        policy: Policy | None,
+    ) -> Self:
         directory = Directory.create(home)
         try:
             with directory.locked():
@@ -363,7 +389,7 @@ class Vault:
                 vault_id = _draw_id(directory)
             kek = key_source.new(vault_id)
             vault = cls(Store.open(directory, kek, key_source, create=True))
-            snapshot = Snapshot.new(kek, vault_id).following()
+            snapshot = Snapshot.new(kek, vault_id).following().under(policy)
             with vault._store.founding(snapshot):
                 _refuse_existing(directory)
                 key_source.keep(vault_id, kek, None)

@@ -1,9 +1,11 @@
 """The commands as a person meets them: exit code, one line and a hint, and what is left behind."""
 
+import hashlib
 import importlib.util
 import json
 import os
 import pickle
+import runpy
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import zipfile
 import pytest
 from click.testing import CliRunner
 
+from edge_unlock import shipped
 from edge_unlock.errors import ModelError
 from edge_unlock.model import ModelPackage
 from edge_unlock_convert import isolation
@@ -281,6 +284,17 @@ def test_verify_refuses_what_was_altered(copy, tmp_path):
     assert_error(run("verify", copy, "--key", public), "is not signed")
     (copy / "manifest.sig").unlink()
     assert_error(run("verify", copy, "--key", public), "is not signed")
+
+
+def test_pin_writes_what_the_device_compares_with(copy, tmp_path, monkeypatch):
+    module = tmp_path / "shipped.py"
+    module.write_text("")
+    monkeypatch.setattr(shipped, "__file__", str(module))
+    assert run("pin", copy).exit_code == 0
+    written = runpy.run_path(module)
+    assert written["NAME"] == "copy"
+    sha256 = hashlib.sha256((copy / "manifest.json").read_bytes()).hexdigest()
+    assert written["MANIFEST_SHA256"] == sha256
 
 
 def test_another_key_does_not_verify(copy, tmp_path):

@@ -1,4 +1,4 @@
-"""``inspect``, ``sign`` and ``verify``: what is done with a finished package."""
+"""``inspect``, ``sign``, ``verify`` and ``pin``: what is done with a finished package."""
 
 from pathlib import Path
 
@@ -46,3 +46,15 @@ def verify(package: Path, key: Path) -> None:
 
     manifest = ModelPackage.load(package, trusted_key=key).manifest
     click.echo(f"{package}: {manifest.name}, version {manifest.version}: good signature", err=True)
+
+
+@click.command()
+@click.argument("package", type=PATH)
+def pin(package: Path) -> None:
+    """Make PACKAGE the one that ships: write the SHA-256 of its manifest into edge-unlock.
+
+    To be done in a checkout of the sources, after `ship` or `thresholds` changed the package.
+    """
+    from edge_unlock_convert import pin as pinning
+
+    click.echo(f"wrote {pinning.pin(package)}", err=True)

@@ -1,0 +1,31 @@
+"""Writes which package ships into the program: its name, and the SHA-256 of its manifest."""
+
+from pathlib import Path
+
+from edge_unlock import shipped
+from edge_unlock.model import ModelPackage
+from edge_unlock_convert.errors import ConversionError
+
+TEXT = '''"""The model package that ships. Written by `edge-unlock-convert pin`: do not edit."""
+
+NAME = "{name}"
+MANIFEST_SHA256 = "{sha256}"
+"""Of ``manifest.json``, which names the SHA-256 of every other file that is run."""
+'''
+
+
+def pin(package: Path) -> Path:
+    """Pin the package in the sources of edge-unlock; returns the module that was written.
+
+    Raises ``ModelError`` for a package that a device would refuse, and ``ConversionError`` when
+    the sources cannot be written.
+    """
+    sha256 = ModelPackage.load(package).manifest_sha256.hex()
+    module = Path(shipped.__file__)
+    try:
+        module.write_text(TEXT.format(name=package.resolve().name, sha256=sha256))
+    except OSError as error:
+        raise ConversionError(
+            f"cannot write {module}: {error.strerror}", "Run this in a checkout of the sources."
+        ) from error
+    return module
