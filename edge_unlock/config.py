@@ -28,6 +28,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The false-accept rate to decide at where nothing else says; the model's default without."""
     keyfile: Path | None = None
     """The key of a vault with a key file; ``default_keyfile`` without."""
+    idle_limit_hours: PositiveSeconds | None = None
+    """After so long without an acceptance a person's voice alone no longer suffices; off without.
+
+    Hours that the device was up; ``edge-unlock enable NAME`` begins them anew."""
     action_timeout_s: PositiveSeconds = 30.0
     """How long an unlock command may run."""
 

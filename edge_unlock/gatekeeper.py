@@ -1,46 +1,215 @@
 """Puts the attempt policy and the audit log around the recognizer: what a lock relies on."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import msgspec
 
 from edge_unlock.errors import LockedOutError
 from edge_unlock.hearing import Heard
-from edge_unlock.policy import ANYONE
+from edge_unlock.policy import Attempts, Uptime, uptime
 from edge_unlock.quality import VERIFY_LIMITS, Fault, speech_seconds
-from edge_unlock.recognizer import Decision, Recognizer
-from edge_unlock.vault import Vault
+from edge_unlock.recognizer import Comparison, Decision, Recognizer, Voice
+from edge_unlock.vault import Template, Turn, Vault
+from edge_unlock.vault.record import utc_now
+
+ANYONE = "*"
+"""The subject, in the log, of an attempt that claims no name."""
+
+LEAST_INTERVAL_S = 1.0
+"""Nobody says two sentences within it: after background, which is free, it is waited for."""
+
+MOST_HOUSEMATES = 5
+"""So many others are strangers to who is claimed: to open a template takes milliseconds."""
+
+BACKGROUND = "background"
+"""The log's word for speech that is like nobody enrolled."""
 
 
 class Gatekeeper:
     """Judges utterances and keeps the books: every judged one is an attempt.
 
-    Utterances that cannot be judged (too short, too noisy, ...) are no attempts. While
-    locked out nothing is scored at all. Any error means no unlock: it is raised.
+    Utterances that cannot be judged (too short, too noisy, ...) are no attempts. While locked out
+    nothing is compared at all. Any error means no unlock: it is raised.
+
+    Without a ``claimed`` name, what is like nobody enrolled is background: rejected, and no
+    attempt. Where listening is ``continuous`` it costs no writing: the attempt that was charged
+    before it was compared is kept, for the next utterance, until ``close``. Who is killed before
+    that has used it up.
+
+    ``microphone`` tells which place it is, if one was learned.
     """
 
-    def __init__(self, vault: Vault, recognizer: Recognizer, claimed: str | None = None) -> None:
+    def __init__(  # noqa: PLR0913 - the conditions of a lock, all but three by name
+        self,
+        vault: Vault,
+        recognizer: Recognizer,
+        claimed: str | None = None,
+        *,
+        microphone: str = "",
+        continuous: bool = False,
+        idle_limit_h: float | None = None,
+        now: Callable[[], Uptime] = uptime,
+    ) -> None:
         self._vault = vault
         self._recognizer = recognizer
         self._claimed = claimed
-        self._subject = claimed or ANYONE
+        self._microphone = microphone
+        self._continuous = continuous
+        self._idle_limit_h = idle_limit_h
+        self._now = now
+        self._generation = -1
+        self._held: list[str] | None = None
+        self._unlogged = 0
+        self._passed_s = -LEAST_INTERVAL_S
 
     def judge(self, heard: Sequence[Heard]) -> Decision:
-        """Decide on what was said in one go."""
+        """Decide on what was said in one go, by the vault as it is now."""
         segments = [utterance.segment for utterance in heard]
         fault = VERIFY_LIMITS.fault_of(segments)
         if any(utterance.audio_lost for utterance in heard):
             fault = Fault.AUDIO_LOST
-        if fault is not None:
-            return Decision.retry(fault, round(speech_seconds(segments), 2))
+        voice = self._recognizer.hear(segments) if fault is None else None
+        if voice is None:
+            seconds = round(speech_seconds(segments), 2)
+            return Decision.retry(fault or Fault.TOO_SHORT, seconds)
+        self._pause()
+        # what the turn holds is on the disk when it ends: an unlock that cannot be recorded is none
+        with self._vault.turn() as turn:
+            decision = self._decide(turn, voice)
+        return msgspec.structs.replace(decision, user=decision.user or self._claimed)
+
+    def close(self) -> None:
+        """Give back the attempt that was kept for the next utterance; again, do nothing."""
+        if self._held is None:
+            return
+        with self._vault.turn() as turn:
+            attempts = turn.attempts.at(self._now()).refund(self._held)
+            turn.finish(attempts, BACKGROUND, utterances=self._unlogged)
+        self._held, self._unlogged = None, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _pause(self) -> None:
+        """Wait until the last background is ``LEAST_INTERVAL_S`` ago."""
+        wait_s = self._passed_s + LEAST_INTERVAL_S - self._now().seconds
+        if wait_s > 0:
+            time.sleep(wait_s)
+
+    def _decide(self, turn: Turn, voice: Voice) -> Decision:
+        is_changed = self._learn(turn)
+        held, written = self._held, turn.attempts.at(self._now())
+        attempts = written if held is None else written.refund(held)
+        names, refusal = self._admitted(attempts)
+        if refusal is not None:
+            return self._refuse(turn, written, refusal)
+        charged = attempts.charge(names, turn.enrolled)
+        is_prepaid = names == held and not is_changed
+        if not is_prepaid:
+            turn.charge(charged)
+            self._held = names
+        comparison = self._recognizer.compare(
+            voice, {name: self._strictness(attempts, name) for name in names}
+        )
+        if self._is_background(comparison):
+            return self._let_pass(turn, attempts, comparison.decision, is_prepaid=is_prepaid)
+        return self._settle(turn, attempts, comparison)
+
+    def _learn(self, turn: Turn) -> bool:
+        """Have the recognizer know who is enrolled, and the place; say whether that was new."""
+        if turn.generation == self._generation:
+            return False
+        identity = self._recognizer.identity
+        others: list[Template] = []
+        if self._claimed is None:
+            templates = turn.templates(identity)
+        else:
+            templates = [turn.template(self._claimed, identity)]
+            others = turn.housemates(self._claimed, identity, MOST_HOUSEMATES)
+        self._recognizer.know(templates, others, turn.place(identity, self._microphone))
+        self._generation = turn.generation
+        return True
+
+    def _admitted(self, attempts: Attempts) -> tuple[list[str], LockedOutError | None]:
+        """Whom an attempt may be made on; if on nobody who is enrolled, why not."""
+        names: list[str] = []
+        refusal: LockedOutError | None = None
+        for name in self._recognizer.names:
+            try:
+                attempts.check(name, self._idle_limit_h)
+                names.append(name)
+            except LockedOutError as error:
+                refusal = refusal or error
+        if names:
+            return names, None
         try:
-            self._vault.attempts.check(self._subject)
+            attempts.check(None)
         except LockedOutError as error:
-            self._vault.audit.append("locked out", subject=self._subject)
-            return Decision(decision="locked out", user=self._claimed, reason=str(error))
-        # charged in advance: who pulls the plug before the decision has used up an attempt
-        self._vault.attempts.record_failure(self._subject)
-        decision = self._recognizer.decide(segments, self._claimed)
-        if decision.is_accepted:
-            # recorded before the door opens: an unlock that cannot be recorded does not happen
-            self._vault.attempts.record_success(self._subject)
-        self._vault.audit.append(decision.decision, subject=self._subject, user=decision.user)
+            refusal = error
+        return names, refusal
+
+    def _strictness(self, attempts: Attempts, name: str) -> float:
+        if self._claimed is not None:
+            return 1.0
+        return self._recognizer.strictness(name, attempts.strictness(name))
+
+    def _is_background(self, comparison: Comparison) -> bool:
+        was_compared = comparison.decision.score is not None
+        return self._claimed is None and was_compared and not comparison.near
+
+    def _refuse(self, turn: Turn, written: Attempts, refusal: LockedOutError) -> Decision:
+        if not written.refusal_logged:
+            logged = msgspec.structs.replace(written, refusal_logged=True)
+            turn.finish(logged, "locked out", subject=self._subject, **self._summary())
+        return Decision(decision="locked out", reason=str(refusal))
+
+    def _let_pass(
+        self, turn: Turn, attempts: Attempts, decision: Decision, *, is_prepaid: bool
+    ) -> Decision:
+        """Keep the charge for the next utterance, or give it back if there is none."""
+        self._unlogged += 1
+        self._passed_s = self._now().seconds
+        if not is_prepaid:
+            kept = turn.attempts if self._continuous else attempts
+            turn.finish(kept, BACKGROUND, utterances=self._unlogged)
+            self._unlogged = 0
+        if not self._continuous:
+            self._held = None
+        return msgspec.structs.replace(decision, reason="like nobody enrolled", weakness=None)
+
+    def _settle(self, turn: Turn, attempts: Attempts, comparison: Comparison) -> Decision:
+        """Give back what is not to be charged, and write down the decision."""
+        decision, near = comparison
+        user = decision.user
+        if user is not None:
+            failed_since = attempts.failed_since(user)
+            decision = msgspec.structs.replace(decision, failed_since=failed_since)
+            attempts = attempts.accepting(user, utc_now())
+        else:
+            user = self._claimed
+            attempts = attempts.charge(near if user is None else [user], turn.enrolled).failing()
+        turn.finish(
+            attempts, decision.decision, subject=self._subject, user=user, **self._summary()
+        )
+        self._held = None
         return decision
+
+    def _summary(self) -> dict[str, int]:
+        """How much passed since the last line, for the next one to tell."""
+        unlogged, self._unlogged = self._unlogged, 0
+        return {BACKGROUND: unlogged} if unlogged else {}
+
+    @property
+    def _subject(self) -> str:
+        return self._claimed or ANYONE

@@ -1,48 +1,76 @@
-"""How often somebody may fail before having to wait.
+"""How often somebody may fail before having to wait, and before the owner has to step in.
 
-Five failures are free; then each one costs a wait, from 30 s doubling to one hour, until a
-success. The wait is counted in time that the device was up, never by the wall clock: so
-setting the clock has no effect, and a reboot starts the wait again instead of ending it.
+A bucket for each template, by the name that is claimed or compared with, and one for the device. An
+attempt that fails takes a token out of both; one comes back at a slow pace, up to the capacity. So
+a person who is hoarse has a few tries at once, and a stranger gets no more than the pace:
 
-Not prevented: who can write to the disk can put the sealed counters back to an older copy.
+===========  ========  ================  =========================================
+bucket       capacity  one comes back    stops after failures without a success
+===========  ========  ================  =========================================
+a template   5         every 30 minutes  50
+the device   10        every 15 minutes  100
+===========  ========  ================  =========================================
+
+What a stranger can try with the name of somebody, and the chance that one of these is accepted,
+1 - (1 - far)^n, at each false-accept rate:
+
+=====================================  =====  ======  ======  ======
+within                                 tries  1e-2    1e-3    1e-4
+=====================================  =====  ======  ======  ======
+an hour                                7      6.8 %   0.7 %   0.07 %
+a day, or ever: then it stops          50     39 %    4.9 %   0.50 %
+a month in which the owner comes by    1445   100 %   76 %    13 %
+=====================================  =====  ======  ======  ======
+
+The last line is the most that anybody can get: the owner's acceptance ends the run of failures that
+leads to the stop, but refills no bucket, and tells him of the failures. At 1e-2 voice alone
+keeps no determined stranger out for a month; at 1e-4 the bucket does much.
+
+A success gives back its own token and ends its own template's run of failures, and the device's;
+it clears nothing of anybody else's. Names that nobody bears have buckets like any other, so that
+none tells who is enrolled; those are few, since the device's bucket bounds them.
+
+Where no name is claimed (``identify``, ``listen``) what is like nobody enrolled charges nobody, so
+a television charges little; but among so many voices some come near. So each decision is made the
+more strictly the less there is in the bucket: ``strictness``. A television then takes what is
+refilled, no more, and the door stays open to a voice that is clearly its owner's.
+
+Time is that in which the device was up, sleep included, never the wall clock: setting the clock has
+no effect. After a reboot the count goes on from where it was last written: time off is no credit,
+and a reboot ends no wait. All of this is arithmetic on a state; ``vault.turn`` makes it durable.
 """
 
-import json
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
 
 from edge_unlock.errors import AuthenticationError, LockedOutError, VaultError
 
-FREE_FAILURES: Final = 5
-FIRST_WAIT_S: Final = 30
-LONGEST_WAIT_S: Final = 3600
-ANYONE: Final = "*"
-"""The subject of an identification, which claims no name."""
+SECONDS_PER_HOUR: Final = 3600
+MAX_STRANGERS: Final = 64
+"""So many names that nobody bears are remembered with their failures."""
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-MAX_SUBJECTS: Final = 256
-EMPTY_STATE: Final = b"{}"
+_DEVICE_KEY: Final = "device"
 
 
-class StateStore(Protocol):
-    """Where the counters are kept, tamper-evidently; both methods raise VaultError."""
+class Limits(NamedTuple):
+    """Of one bucket: tokens in a full one, seconds until one is back, failures until the stop."""
 
-    def read(self) -> bytes:
-        """Return the state."""
-        ...
-
-    def update(self, change: Callable[[bytes], bytes]) -> None:
-        """Replace the state by what ``change`` makes of it, excluding other writers."""
-        ...
+    capacity: int
+    refill_s: float
+    stop: int
 
 
-@dataclass(frozen=True)
-class Uptime:
+TEMPLATE: Final = Limits(capacity=5, refill_s=1800.0, stop=50)
+DEVICE: Final = Limits(capacity=10, refill_s=900.0, stop=100)
+
+
+class Uptime(NamedTuple):
     """A moment: which boot, and how many seconds after it, sleep included."""
 
     boot_id: str
@@ -61,94 +89,210 @@ def uptime() -> Uptime:
     return Uptime(boot_id, time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
-@dataclass(frozen=True)
-class _Record:
-    failures: int
-    last: Uptime
-
-    def remaining_s(self, now: Uptime) -> int:
-        """Return the whole seconds still to wait."""
-        doublings = self.failures - FREE_FAILURES
-        if doublings < 0:
-            return 0
-        wait_s = min(FIRST_WAIT_S << min(doublings, 16), LONGEST_WAIT_S)
-        start_s = self.last.seconds if now.boot_id == self.last.boot_id else 0.0
-        return max(0, math.ceil(start_s + wait_s - now.seconds))
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
-class AttemptPolicy:
-    """Counts failed attempts by subject: a claimed user name, or ``ANYONE``.
+class Bucket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is known of one name, or of the device; seconds are of ``Attempts.clock_s``."""
 
-    Names that nobody bears are counted alike, so that a lockout does not tell who is enrolled.
-    A caller must deny when any method raises.
-    """
+    full_at: Seconds = 0.0
+    """When it will be full again: one number says how much is in it (as in GCRA, ITU-T I.371)."""
+    run: Count = 0
+    """Failures since the last success."""
+    told: Count = 0
+    """``Attempts.failed`` when its owner was last accepted."""
+    accepted: Seconds | None = None
+    """When its owner was last accepted, or enabled it."""
+    accepted_on: str | None = None
+    """The same by the wall clock, ISO 8601 in UTC: for people, nothing is decided by it."""
 
-    def __init__(self, store: StateStore, now: Callable[[], Uptime] = uptime) -> None:
-        self._store = store
-        self._now = now
 
-    def check(self, subject: str) -> None:
-        """Raise LockedOutError, which names the seconds to wait, unless an attempt may be made."""
-        records = _parse(self._store.read())
-        record = records.get(_key(subject, records))
-        wait_s = record.remaining_s(self._now()) if record else 0
-        if wait_s:
-            raise LockedOutError(
-                f"too many failed attempts: wait {wait_s} s", "a restart begins the wait anew"
+class Failures(msgspec.Struct, frozen=True):
+    """How many attempts failed since the last acceptance; ``since`` is ISO 8601 in UTC."""
+
+    attempts: int
+    since: str | None
+
+
+class Attempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The state of all buckets. Nothing here changes it: each method returns the next one."""
+
+    clock_s: Seconds = 0.0
+    """Seconds for which the device was up, as far as they were counted."""
+    boot_id: str = ""
+    boot_s: Seconds = 0.0
+    """When it was last counted: which boot, and how many seconds after it."""
+    failed: Count = 0
+    """Attempts that failed, ever."""
+    refusal_logged: bool = False
+    """Whether a refusal was logged since the last attempt: one line a lockout is enough."""
+    buckets: dict[str, Bucket] = {}
+
+    def to_bytes(self) -> bytes:
+        """Return the state as JSON."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Attempts":
+        """Undo ``to_bytes``; AuthenticationError for what it never wrote."""
+        try:
+            return msgspec.json.decode(data, type=cls)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise AuthenticationError("the attempt counters are not understood") from error
+
+    def at(self, now: Uptime) -> "Attempts":
+        """Return the state with its clock put forward to ``now``."""
+        since_s = self.boot_s if now.boot_id == self.boot_id else 0.0
+        passed_s = max(0.0, now.seconds - since_s)
+        return msgspec.structs.replace(
+            self, clock_s=self.clock_s + passed_s, boot_id=now.boot_id, boot_s=now.seconds
+        )
+
+    def check(self, name: str | None, idle_limit_h: float | None = None) -> None:
+        """Raise LockedOutError unless an attempt may be made: of ``name``, or by the device.
+
+        ``idle_limit_h``: after so many hours of the device without an acceptance of this person
+        voice alone no longer suffices.
+        """
+        wait_s = 0.0
+        for key, limits, whom in self._involved(name):
+            bucket = self.buckets.get(key, Bucket())
+            if bucket.run >= limits.stop:
+                raise LockedOutError(
+                    f"{bucket.run} failed attempts without a success: use edge-unlock enable{whom}"
+                )
+            wait_s = max(wait_s, self._wait_s(bucket, limits))
+        if wait_s > 0:
+            raise LockedOutError(f"too many failed attempts: wait {int(wait_s) + 1} s")
+        if idle_limit_h is not None and name is not None:
+            accepted = self._bucket(name).accepted or 0.0  # else: since it is counted at all
+            idle_h = (self.clock_s - accepted) / SECONDS_PER_HOUR
+            if idle_h > idle_limit_h:
+                raise LockedOutError(
+                    f"not recognised for {idle_h:.0f} hours: use edge-unlock enable {name}"
+                )
+
+    def strictness(self, name: str | None) -> float:
+        """By how much rarer a false accept has to be than usually: 1, 10 or 100.
+
+        The last token but one is for a voice that one stranger in ten such strangers has, the last
+        for one in a hundred. So few voices come near then that a television cannot take it.
+        """
+        left = min(
+            limits.capacity - (bucket.full_at - self.clock_s) / limits.refill_s
+            for key, limits, _ in self._involved(name)
+            for bucket in [self.buckets.get(key, Bucket())]
+        )
+        return 1.0 if left >= 3 else 10.0 if left >= 2 else 100.0
+
+    def charge(self, names: Iterable[str], enrolled: Collection[str] = ()) -> "Attempts":
+        """Take a token for a failure out of the bucket of each name, and out of the device's.
+
+        To be written to disk before anything is compared. Names of nobody ``enrolled`` are
+        forgotten when there are many, those with the fewest failures first.
+        """
+        changed = {
+            key: msgspec.structs.replace(
+                bucket,
+                full_at=max(bucket.full_at, self.clock_s) + limits.refill_s,
+                run=bucket.run + 1,
             )
-
-    def record_failure(self, subject: str) -> None:
-        """Count a failed attempt, durably."""
-
-        def change(state: bytes) -> bytes:
-            records = _parse(state)
-            key = _key(subject, records)
-            before = records[key].failures if key in records else 0
-            return _format({**records, key: _Record(before + 1, self._now())})
-
-        self._store.update(change)
-
-    def record_success(self, subject: str) -> None:
-        """Forget the failures of ``subject``."""
-        records = _parse(self._store.read())
-        if _key(subject, records) not in records:
-            return  # the common case; it must not wear the card
-
-        def change(state: bytes) -> bytes:
-            records = _parse(state)
-            records.pop(_key(subject, records), None)
-            return _format(records)
-
-        self._store.update(change)
-
-
-_OVERFLOW: Final = "others"
-
-
-def _key(subject: str, records: dict[str, _Record]) -> str:
-    """Return the subject's key: of fixed size, and one for all newcomers once the table is full.
-
-    Evicting instead would let an attacker clear a lockout by failing under many names.
-    """
-    digest = sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return digest if digest in records or len(records) < MAX_SUBJECTS else _OVERFLOW
-
-
-def _parse(state: bytes) -> dict[str, _Record]:
-    try:
-        return {
-            key: _Record(int(failures), Uptime(str(boot_id), float(seconds)))
-            for key, (failures, boot_id, seconds) in json.loads(state).items()
+            for key, limits, bucket in self._buckets_of(names)
         }
-    except (AttributeError, TypeError, ValueError) as error:
-        raise AuthenticationError("the attempt counters are not understood") from error
+        buckets = {**self.buckets, **changed}
+        known = {_DEVICE_KEY, *map(_key, enrolled)}
+        strangers = sorted(buckets.keys() - known, key=lambda key: buckets[key].run)
+        for key in strangers[: max(0, len(strangers) - MAX_STRANGERS)]:
+            del buckets[key]
+        return msgspec.structs.replace(self, buckets=buckets, refusal_logged=False)
+
+    def refund(self, names: Iterable[str], *, device: bool = True) -> "Attempts":
+        """Undo a ``charge`` to these names, and to the ``device``."""
+        changed = {
+            key: msgspec.structs.replace(
+                bucket,
+                full_at=max(0.0, bucket.full_at - limits.refill_s),
+                run=max(0, bucket.run - 1),
+            )
+            for key, limits, bucket in self._buckets_of(names)
+            if device or key != _DEVICE_KEY
+        }
+        return self._having(changed)
+
+    def failing(self) -> "Attempts":
+        """Count a failure, for ``failed_since`` to tell of."""
+        return msgspec.structs.replace(self, failed=self.failed + 1)
+
+    def accepting(self, name: str, when: str) -> "Attempts":
+        """End the runs of failures of ``name`` and of the device; buckets stay as they are."""
+        mine = self._accepted(self._bucket(name), when)
+        device = msgspec.structs.replace(self.buckets.get(_DEVICE_KEY, Bucket()), run=0)
+        return self._having({_key(name): mine, _DEVICE_KEY: device})
+
+    def enabling(self, names: Iterable[str], when: str, *, device: bool = False) -> "Attempts":
+        """Fill the buckets of these names, and the ``device``'s, and end their runs of failures.
+
+        The owner's word, who has the key; also for who is enrolled anew.
+        """
+        fresh = {_key(name): self._accepted(Bucket(), when) for name in names}
+        return self._having(fresh | ({_DEVICE_KEY: Bucket()} if device else {}))
+
+    def forgetting(self, name: str) -> "Attempts":
+        """Drop the bucket of ``name``."""
+        buckets = {key: one for key, one in self.buckets.items() if key != _key(name)}
+        return msgspec.structs.replace(self, buckets=buckets)
+
+    def failed_since(self, name: str) -> Failures | None:
+        """Return what failed since ``name`` was last accepted; None if nothing did."""
+        bucket = self._bucket(name)
+        count = self.failed - bucket.told
+        return Failures(count, bucket.accepted_on) if count > 0 else None
+
+    @classmethod
+    def migrated(cls, data: bytes, now: Uptime) -> "Attempts":
+        """Make a state of the counters that earlier releases kept: failures by key.
+
+        Raises AuthenticationError for what they never wrote.
+        """
+        try:
+            old = msgspec.json.decode(data, type=dict[str, tuple[Count, str, float]])
+        except msgspec.MsgspecError as error:
+            raise AuthenticationError("the attempt counters are not understood") from error
+        state = cls().at(now)
+        buckets: dict[str, Bucket] = {}
+        for subject, (failures, _, _) in old.items():
+            anyone = subject in (_key("*"), "others")
+            key, limits = (_DEVICE_KEY, DEVICE) if anyone else (subject, TEMPLATE)
+            taken = min(failures, limits.capacity)
+            bucket = Bucket(full_at=state.clock_s + taken * limits.refill_s, run=failures)
+            buckets[key] = max(bucket, buckets.get(key, Bucket()), key=lambda one: one.full_at)
+        return state._having(buckets)
+
+    def _accepted(self, bucket: Bucket, when: str) -> Bucket:
+        return msgspec.structs.replace(
+            bucket, run=0, told=self.failed, accepted=self.clock_s, accepted_on=when
+        )
+
+    def _wait_s(self, bucket: Bucket, limits: Limits) -> float:
+        return bucket.full_at - self.clock_s - (limits.capacity - 1) * limits.refill_s
+
+    def _bucket(self, name: str) -> Bucket:
+        return self.buckets.get(_key(name), Bucket(told=self.failed))
+
+    def _buckets_of(self, names: Iterable[str]) -> list[tuple[str, Limits, Bucket]]:
+        named = [(_key(name), TEMPLATE, self._bucket(name)) for name in names]
+        return [*named, (_DEVICE_KEY, DEVICE, self.buckets.get(_DEVICE_KEY, Bucket()))]
+
+    def _involved(self, name: str | None) -> list[tuple[str, Limits, str]]:
+        """The key and limits of each bucket that an attempt needs, and whom to enable."""
+        device = (_DEVICE_KEY, DEVICE, "")
+        return [device] if name is None else [(_key(name), TEMPLATE, f" {name}"), device]
+
+    def _having(self, changed: Mapping[str, Bucket]) -> "Attempts":
+        return msgspec.structs.replace(self, buckets={**self.buckets, **changed})
 
 
-def _format(records: dict[str, _Record]) -> bytes:
-    return json.dumps(
-        {
-            key: (record.failures, record.last.boot_id, record.last.seconds)
-            for key, record in records.items()
-        },
-        separators=(",", ":"),
-    ).encode()
+def _key(name: str) -> str:
+    """Return the key of a name: of fixed size, and of no form that a name may have."""
+    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,6 +1,6 @@
 """Who is speaking: scores what was said against templates and decides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -9,10 +9,15 @@ import numpy as np
 from edge_unlock.calibration import Quality
 from edge_unlock.encoder import Encoder
 from edge_unlock.features import Float32
+from edge_unlock.policy import Failures
 from edge_unlock.quality import GOOD_LIMITS, Fault, bandwidth_hz, speech_seconds
-from edge_unlock.scoring import Scorer, accepts
+from edge_unlock.scoring import LEAST_RATE, Scorer, accepts
 from edge_unlock.segment import Segment
-from edge_unlock.vault import Template
+from edge_unlock.vault import ModelIdentity, Place, Template
+
+NEAR = 10.0
+"""A voice is near somebody's if strangers are as much like it at most so many times as often as
+they are accepted."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +29,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ``threshold`` what the score was compared with, given ``seconds``, how much speech was judged,
     and ``magnitude``, how long its embedding was (``Encoder.magnitude``). ``bandwidth_hz``: up to
     where anything was heard. ``weakness``: what may have kept a voice from being recognised.
+    ``failed_since``: of an acceptance, the attempts that failed since the person's last one.
     """
 
     decision: Literal["accepted", "rejected", "retry", "locked out"]
@@ -37,6 +43,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     bandwidth_hz: float | None = None
     weakness: Fault | None = None
     reason: str | None = None
+    failed_since: Failures | None = None
 
     @property
     def is_accepted(self) -> bool:
@@ -49,85 +56,166 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return cls(decision="retry", seconds=seconds, reason=fault)
 
 
+class Voice(NamedTuple):
+    """What was said in one go, ready to be compared."""
+
+    embedding: Float32
+    """(D,), norm 1."""
+    quality: Quality
+    bandwidth_hz: float
+    weakness: Fault | None
+
+
+LARGEST_HOUSEHOLD = 50
+"""Of more people, each is not compared with every other: there are strangers enough among them."""
+
+
+DECOY_UTTERANCES = 5
+"""As many as ``enroll`` asks for."""
+
+
 class Recognizer:
-    """Compares voices with the templates of one or more persons.
+    """Compares voices with the templates of one or more persons, made by the model ``identity``.
 
     ``operating_point`` decides for all of them, if it is given; else each person's own does,
-    else the model's default.
+    else the model's default. It is refused here, by ``ModelError``, if it is unknown.
     """
 
     def __init__(
         self,
         encoder: Encoder,
         scorer: Scorer,
-        templates: Sequence[Template],
+        identity: ModelIdentity,
         operating_point: str | None = None,
     ) -> None:
+        self.identity = identity
         self._encoder = encoder
-        self._scorer = scorer
-        self._candidates = {
-            template.user: _Candidate(
-                scorer.template(template.embeddings), operating_point or template.operating_point
-            )
-            for template in templates
-        }
-        for candidate in self._candidates.values():
-            scorer.threshold(candidate.operating_point)  # an unknown one is refused here
+        self._model_scorer = self._scorer = scorer
+        self._operating_point = operating_point
+        self._candidates: dict[str, _Candidate] = {}
+        scorer.threshold(operating_point)
 
-    def decide(self, segments: Sequence[Segment], claimed: str | None = None) -> Decision:
-        """Accept the best-scoring person if the score is enough, reject otherwise.
+    def know(
+        self,
+        templates: Sequence[Template],
+        others: Sequence[Template] = (),
+        place: Place | None = None,
+    ) -> None:
+        """Compare with these from now on, and with nobody else.
 
-        ``claimed`` names who the speaker says to be: only that template counts, and a
-        rejection carries the name.
+        To each of them all the rest are strangers, as are ``others`` and the voices of the
+        ``place``. Raises ``ModelError`` for a person's operating point that is unknown.
         """
+        scorer = self._model_scorer
+        if place is not None:
+            scorer = scorer.placed(place.voices, place.entry.shift)
+        self._scorer = scorer
+        directions = {one.user: scorer.template(one.embeddings) for one in (*templates, *others)}
+        is_household = 1 < len(directions) <= LARGEST_HOUSEHOLD
+        self._candidates = {}
+        for one in templates:
+            mine = directions[one.user]
+            rest = [direction for user, direction in directions.items() if user != one.user]
+            candidate = _Candidate(
+                template=scorer.decoy(mine) if one.is_decoy else mine,
+                utterances=DECOY_UTTERANCES if one.is_decoy else len(one.embeddings),
+                strangers=np.stack(rest) if is_household else None,
+                operating_point=self._operating_point or one.operating_point,
+                is_decoy=one.is_decoy,
+            )
+            scorer.threshold(candidate.operating_point)
+            self._candidates[one.user] = candidate
+
+    @property
+    def names(self) -> list[str]:
+        """Whom voices are compared with."""
+        return list(self._candidates)
+
+    def hear(self, segments: Sequence[Segment]) -> Voice | None:
+        """Embed what was said in one go: the slow part. None if it is too short for the encoder."""
         embedding = self._encoder.embed_pieces(segment.samples for segment in segments)
-        seconds = round(speech_seconds(segments), 2)
         magnitude = self._encoder.magnitude
         if embedding is None or magnitude is None:
-            return Decision.retry(Fault.TOO_SHORT, seconds)
-        magnitude = round(magnitude, 3)
-        quality = Quality(seconds, magnitude)
-        candidates = self._candidates
-        if claimed is not None:
-            candidates = {claimed: candidates[claimed]}
-        if not candidates:
-            return Decision(decision="rejected", seconds=seconds, reason="nobody is enrolled")
-        scores = {
-            user: self._scorer.score(candidate.template, embedding)
-            for user, candidate in candidates.items()
-        }
-        thresholds = {
-            user: self._scorer.threshold(
-                candidate.operating_point, candidates=len(self._candidates), quality=quality
+            return None
+        quality = Quality(round(speech_seconds(segments), 2), round(magnitude, 3))
+        return Voice(
+            embedding, quality, bandwidth_hz(segments), weakness=GOOD_LIMITS.fault_of(segments)
+        )
+
+    def strictness(self, name: str, wanted: float) -> float:
+        """How much stricter than usually ``name`` can be decided about: ``wanted``, or less.
+
+        A model knows no rarer rate than ``LEAST_RATE``, and one without rates none at all.
+        """
+        if not self._scorer.knows_rates:
+            return 1.0
+        rate = self._scorer.rate(self._candidates[name].operating_point)
+        return max(1.0, min(wanted, rate / LEAST_RATE))
+
+    def compare(self, voice: Voice, strictness: Mapping[str, float]) -> "Comparison":
+        """Compare with those whom ``strictness`` names, and decide so much more strictly.
+
+        Accepts the one whom the voice is furthest above the threshold of, if it is above it. Those
+        who are not named count for the number of chances that a stranger has.
+        """
+        quality = voice.quality
+        told = Decision(
+            decision="rejected",
+            seconds=float(np.asarray(quality.seconds)),
+            magnitude=float(np.asarray(quality.magnitude)),
+            bandwidth_hz=voice.bandwidth_hz,
+        )
+        if not strictness:
+            return Comparison(msgspec.structs.replace(told, reason="nobody is enrolled"), ())
+        chances = len(self._candidates)
+        scores, thresholds, fars, near = {}, {}, {}, []
+        for name, factor in strictness.items():
+            candidate = self._candidates[name]
+            score = self._scorer.score(candidate.template, voice.embedding, candidate.strangers)
+            scores[name] = score
+            thresholds[name] = self._scorer.threshold(
+                candidate.operating_point,
+                candidates=chances * factor,
+                quality=quality,
+                enrolled=candidate.utterances,
             )
-            for user, candidate in candidates.items()
-        }
+            far = fars[name] = self._scorer.false_accept_rate(
+                score, candidates=chances, quality=quality, enrolled=candidate.utterances
+            )
+            if far is None or far <= NEAR * self._scorer.rate(candidate.operating_point) / factor:
+                near.append(name)
         # who lies furthest above his own threshold; a NaN lies below all
         best = max(
-            scores, key=lambda user: np.nan_to_num(scores[user] - thresholds[user], nan=-np.inf)
+            scores, key=lambda name: np.nan_to_num(scores[name] - thresholds[name], nan=-np.inf)
         )
-        score, threshold = scores[best], thresholds[best]
-        accepted = accepts(score, threshold)
-        far = self._scorer.false_accept_rate(
-            score, candidates=len(self._candidates), quality=quality
-        )
-        return Decision(
+        score, threshold, far = scores[best], thresholds[best], fars[best]
+        accepted = accepts(score, threshold) and not self._candidates[best].is_decoy
+        decision = msgspec.structs.replace(
+            told,
             decision="accepted" if accepted else "rejected",
-            user=best if accepted else claimed,
+            user=best if accepted else None,
             score=round(score, 4),
             far=far if far is None else float(f"{far:.2g}"),
             llr=self._scorer.llr(score, quality),
             threshold=round(threshold, 4),
-            seconds=seconds,
-            magnitude=magnitude,
-            bandwidth_hz=bandwidth_hz(segments),
-            weakness=None if accepted else GOOD_LIMITS.fault_of(segments),
+            weakness=None if accepted else voice.weakness,
             reason=None if accepted else "voice does not match",
         )
+        return Comparison(decision, tuple(near))
+
+
+class Comparison(NamedTuple):
+    """A decision, and the names that the voice came near to."""
+
+    decision: Decision
+    near: tuple[str, ...]
 
 
 class _Candidate(NamedTuple):
-    """A person's template (D,), and how sure one must be that it is he."""
+    """A person's template (D,), of whom he is told apart (n, D), and how sure one must be."""
 
     template: Float32
+    utterances: int
+    strangers: Float32 | None
     operating_point: str | None
+    is_decoy: bool

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from edge_unlock.calibration import USUAL, Quality
 from edge_unlock.errors import ModelError
 from edge_unlock.features import Float32
@@ -14,6 +16,9 @@ RATE_PREFIX = "far-"
 
 LEAST_RATE, GREATEST_RATE = 1e-4, 0.05
 """What a model with ``NonTarget`` can be asked for. Rarer is not known, more is no lock."""
+
+DECOY_VOICES = 3
+"""So many voices of the cohort make one of nobody."""
 
 
 def rate_name(rate: float) -> str:
@@ -40,6 +45,7 @@ class Scorer:
         self._package = package
         self._manifest: Manifest = package.manifest
         self._similarity = package.similarity_among(neighbours)
+        self._cohort = package.cohort
         self._default = default
         self._shift = shift
 
@@ -51,6 +57,15 @@ class Scorer:
         """The template of a person: float32 (D,), norm 1, from embeddings (n, D) of norm 1."""
         mean: Float32 = embeddings.mean(axis=0)
         return unit(mean)
+
+    def decoy(self, direction: Float32) -> Float32:
+        """The template of nobody: (D,), norm 1, between the cohort's nearest to a direction (D,).
+
+        So it scores as people do, and is none of those that scores are set against.
+        """
+        if self._cohort is None:
+            return direction
+        return unit(self._cohort[np.argsort(self._cohort @ direction)[-DECOY_VOICES:]].mean(axis=0))
 
     def score(self, template: Float32, embedding: Float32, others: Float32 | None = None) -> float:
         """How alike template and embedding are, both (D,): NaN if one has no direction.
@@ -64,7 +79,7 @@ class Scorer:
         self,
         operating_point: str | None = None,
         *,
-        candidates: int = 1,
+        candidates: float = 1,
         quality: Quality = USUAL,
         enrolled: int = USUAL_ENROLLED,
     ) -> float:
@@ -83,7 +98,7 @@ class Scorer:
         chances = max(1, candidates)
         nontarget = self._manifest.nontarget
         if nontarget is not None:
-            rate = self._rate(name) / chances
+            rate = self.rate(name) / chances
             return self._shift + float(nontarget.threshold(rate, quality, enrolled))
         threshold = self._manifest.operating_point(name).threshold
         calibration = self._manifest.calibration
@@ -108,10 +123,15 @@ class Scorer:
             return None
         return min(1.0, max(1, candidates) * nontarget.rate(score - self._shift, quality, enrolled))
 
-    def _rate(self, name: str | None) -> float:
-        """The false-accept rate that an operating point stands for."""
+    @property
+    def knows_rates(self) -> bool:
+        """Whether the model knows how high strangers score, and so any rate's threshold."""
+        return self._manifest.nontarget is not None
+
+    def rate(self, name: str | None = None) -> float:
+        """The false-accept rate that an operating point stands for; ``ModelError`` if none does."""
         known = {point.name: point.false_accept_rate for point in self._manifest.operating_points}
-        wanted = name or self._manifest.default_operating_point
+        wanted = name or self._default or self._manifest.default_operating_point
         if wanted in known:
             return known[wanted]
         try:

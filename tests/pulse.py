@@ -45,23 +45,29 @@ class PulseServer:
             }
             self.env = {**os.environ, **settings}
             stack.enter_context(mock.patch.dict(os.environ, settings))
-            self._server = subprocess.Popen(
-                [
-                    *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"),
-                    *("--exit-idle-time=-1", "--disable-shm=yes", "--log-target=stderr"),
-                    f"--load=module-native-protocol-unix socket={socket} auth-anonymous=1",
-                    # without rewinds its latency is 50 ms instead of 2 s
-                    f"--load=module-null-sink sink_name={SINK} norewinds=1",
-                ],
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            self._socket = socket
+            self.start()
             stack.callback(self.stop)
-            self._wait_until_up()
             self._stack = stack.pop_all()
         return self
+
+    def start(self) -> None:
+        """Start the server, also after a ``stop``."""
+        self._socket.unlink(missing_ok=True)  # a killed server leaves it
+        self._server = subprocess.Popen(
+            [
+                *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"),
+                *("--exit-idle-time=-1", "--disable-shm=yes", "--log-target=stderr"),
+                f"--load=module-native-protocol-unix socket={self._socket} auth-anonymous=1",
+                # without rewinds its latency is 50 ms instead of 2 s
+                f"--load=module-null-sink sink_name={SINK} norewinds=1",
+            ],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._wait_until_up()
 
     @property
     def pid(self) -> int:
@@ -88,6 +94,7 @@ class PulseServer:
             if self._server.poll() is not None:
                 break
             time.sleep(0.1)
+        self.stop()
         raise RuntimeError("PulseAudio did not start")
 
     def __exit__(

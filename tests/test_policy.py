@@ -1,143 +1,245 @@
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from edge_unlock import policy
 from edge_unlock.errors import AuthenticationError, LockedOutError
-from edge_unlock.policy import ANYONE, EMPTY_STATE, AttemptPolicy, Uptime
-from edge_unlock.vault import KeyFile, Vault
+from edge_unlock.policy import DEVICE, MAX_STRANGERS, TEMPLATE, Attempts, Failures, Uptime, uptime
+
+WHEN = "2026-11-24T14:05:00+00:00"
+HOUR_S = 3600.0
 
 
-class Memory:
-    """A state store without a disk."""
-
-    def __init__(self) -> None:
-        self.state = EMPTY_STATE
-        self.writes = 0
-
-    def read(self) -> bytes:
-        return self.state
-
-    def update(self, change: Callable[[bytes], bytes]) -> None:
-        self.state = change(self.state)
-        self.writes += 1
-
-
-class Device:
-    """A policy and its clock."""
+class Door:
+    """A state of attempts and its clock."""
 
     def __init__(self) -> None:
         self.now = Uptime("first boot", 1000.0)
-        self.memory = Memory()
-        self.policy = AttemptPolicy(self.memory, lambda: self.now)
-
-    def fail(self, times: int, subject: str = "Ana") -> None:
-        for _ in range(times):
-            self.policy.record_failure(subject)
+        self.state = Attempts().at(self.now)
 
     def wait(self, seconds: float) -> None:
         self.now = Uptime(self.now.boot_id, self.now.seconds + seconds)
+        self.state = self.state.at(self.now)
 
-    def wait_s(self, subject: str = "Ana") -> int:
+    def is_open(self, name: str | None = "Ana") -> bool:
         try:
-            self.policy.check(subject)
-        except LockedOutError as error:
-            return int(str(error).split()[-2])
-        return 0
+            self.state.check(name)
+        except LockedOutError:
+            return False
+        return True
+
+    def fail(self, *names: str) -> None:
+        self.state = self.state.charge(names or ("Ana",), ["Ana", "Bo"]).failing()
+
+    def succeed(self, name: str = "Ana") -> None:
+        self.state = self.state.accepting(name, WHEN)
+
+    def guesses(self, hours: float, name: str = "Ana", *, owner_every_h: float = 0) -> int:
+        """How often one can fail in these hours, trying every minute."""
+        guesses, next_h = 0, owner_every_h
+        for step in range(int(hours * 60)):
+            if owner_every_h and step / 60 >= next_h:
+                self.succeed(name)
+                next_h += owner_every_h
+            while self.is_open(name):
+                self.fail(name)
+                guesses += 1
+            self.wait(60)
+        return guesses
 
 
 @pytest.mark.parametrize(
-    ("failures", "wait_s"),
-    [(0, 0), (4, 0), (5, 30), (6, 60), (7, 120), (11, 1920), (12, 3600), (500, 3600)],
+    ("hours", "guesses"), [(0.1, 5), (1, 6), (2.1, 9), (10.1, 25), (24, 50), (200, 50)]
 )
-def test_the_wait_doubles_to_an_hour(failures: int, wait_s: int) -> None:
-    device = Device()
-    device.fail(failures)
-    assert device.wait_s() == wait_s
-    device.wait(wait_s - 0.5)
-    assert device.wait_s() == (1 if wait_s else 0)
-    device.wait(0.5)
-    assert device.wait_s() == 0
+def test_a_stranger_gets_the_bucket_then_its_pace_then_the_stop(hours: float, guesses: int) -> None:
+    assert Door().guesses(hours) == guesses
 
 
-def test_subjects_are_apart_and_success_forgets() -> None:
-    device = Device()
-    device.fail(6)
-    assert device.wait_s("Bo") == device.wait_s(ANYONE) == 0
-    device.policy.record_success("Bo")
-    assert device.wait_s() == 60
-    device.policy.record_success("Ana")
-    assert device.wait_s() == 0
-    device.fail(4)
-    assert device.wait_s() == 0
+def test_a_month_in_which_the_owner_comes_by() -> None:
+    guesses = Door().guesses(30 * 24, owner_every_h=12)
+    assert guesses == 5 + 30 * 48 - 1  # one is back just as the month ends
 
 
-def test_success_without_failures_writes_nothing() -> None:
-    device = Device()
-    device.policy.record_success("Ana")
-    assert device.memory.writes == 0
+def test_the_device_has_a_bucket_of_its_own() -> None:
+    door = Door()
+    for number in range(DEVICE.capacity):
+        assert door.is_open(f"nobody {number}")
+        door.fail(f"nobody {number}")
+    assert not door.is_open("nobody else") and not door.is_open("Ana") and not door.is_open(None)
+    door.wait(DEVICE.refill_s)
+    assert door.is_open("Ana")
 
 
-def test_a_reboot_begins_the_wait_anew() -> None:
-    device = Device()
-    device.fail(6)
-    device.now = Uptime("second boot", 20.0)
-    assert device.wait_s() == 40
-    device.now = Uptime("third boot", 5000.0)
-    assert device.wait_s() == 0
+def test_names_that_nobody_bears_are_refused_like_the_others() -> None:
+    known, unknown = Door(), Door()
+    unknown.state = unknown.state.forgetting("Ana")
+    assert known.guesses(100) == unknown.guesses(100, "nobody") == TEMPLATE.stop
+
+
+def test_a_wait_is_told_and_true() -> None:
+    door = Door()
+    for _ in range(TEMPLATE.capacity):
+        door.fail()
+    with pytest.raises(LockedOutError, match="wait 1801 s"):
+        door.state.check("Ana")
+    door.wait(1799)
+    assert not door.is_open()
+    door.wait(1)
+    assert door.is_open()
+
+
+def test_a_success_refunds_nothing_and_ends_only_its_own_run() -> None:
+    door = Door()
+    for _ in range(TEMPLATE.capacity):
+        door.fail("Ana")
+    door.succeed("Bo")
+    assert not door.is_open("Ana")
+    door.succeed("Ana")
+    assert not door.is_open("Ana")  # its bucket is as empty as before
+    door = Door()
+    for _ in range(TEMPLATE.stop - 1):
+        door.fail("Ana")
+        door.succeed("Bo")
+        door.wait(HOUR_S)
+    assert door.is_open("Ana")
+    door.fail("Ana")
+    door.wait(1000 * HOUR_S)
+    with pytest.raises(LockedOutError, match=r"50 failed attempts .* edge-unlock enable Ana"):
+        door.state.check("Ana")
+    assert door.is_open("Bo")
+
+
+def test_a_refund_undoes_a_charge() -> None:
+    door = Door()
+    door.fail()
+    before = door.state.buckets
+    door.wait(10)
+    assert door.state.charge(["Ana", "Bo"]).refund(["Ana", "Bo"]).buckets["device"].run == 1
+    again = door.state.charge(["Ana"]).refund(["Ana"])
+    assert again.buckets == before
+
+
+def test_the_owner_ends_waits_and_stops() -> None:
+    door = Door()
+    door.guesses(100)
+    assert not door.is_open()
+    one = door.state.enabling(["Ana"], WHEN)
+    one.check("Ana")
+    while door.is_open(None):
+        door.fail("nobody")
+    with pytest.raises(LockedOutError):
+        door.state.enabling(["Ana"], WHEN).check("Ana")  # it is the device that waits
+    door.state.enabling(["Ana"], WHEN, device=True).check("Ana")
+
+
+def test_a_reboot_ends_no_wait_and_time_off_is_no_credit() -> None:
+    door = Door()
+    for _ in range(TEMPLATE.capacity):
+        door.fail()
+    door.wait(1000)
+    door.now = Uptime("second boot", 20.0)
+    door.state = door.state.at(door.now)
+    assert not door.is_open()
+    door.wait(779)
+    assert not door.is_open()
+    door.wait(1)
+    assert door.is_open()
 
 
 def test_setting_the_clock_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    memory = Memory()
-    real = AttemptPolicy(memory)
-    for _ in range(6):
-        real.record_failure("Ana")
+    state = Attempts().at(uptime())
+    for _ in range(TEMPLATE.capacity):
+        state = state.charge(["Ana"])
     for wall_clock in (0.0, 4e9):
         monkeypatch.setattr(time, "time", lambda wall_clock=wall_clock: wall_clock)
         with pytest.raises(LockedOutError):
-            real.check("Ana")
+            state.at(uptime()).check("Ana")
 
 
-def test_many_names_neither_fill_the_table_nor_clear_a_lockout(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(policy, "MAX_SUBJECTS", 10)
-    device = Device()
-    device.fail(7)
-    for index in range(100):
-        device.fail(1, f"stranger {index}")
-    assert device.wait_s() == 120
-    assert device.memory.state.count(b"first boot") == 11
-    assert device.wait_s("yet another") > 0  # newcomers share one counter then
+def test_a_clock_that_goes_back_gives_nothing() -> None:
+    door = Door()
+    before = door.state.clock_s
+    door.wait(-500)
+    assert door.state.clock_s == before
 
 
-@pytest.mark.parametrize("state", [b"", b"[]", b'{"x":1}', b'{"x":[1,2]}', b'{"x":["a","b","c"]}'])
+def test_many_names_neither_fill_the_table_nor_clear_a_lockout() -> None:
+    door = Door()
+    door.guesses(100)
+    for number in range(1000):
+        door.fail(f"stranger {number}")
+        door.wait(DEVICE.refill_s)
+    assert len(door.state.buckets) <= MAX_STRANGERS + 3
+    with pytest.raises(LockedOutError):
+        door.state.enabling([], WHEN, device=True).check("Ana")
+    assert len(door.state.to_bytes()) < 16 * 1024
+
+
+def test_strictness_grows_as_the_bucket_empties() -> None:
+    door = Door()
+    seen = []
+    while door.is_open():
+        seen.append(door.state.strictness("Ana"))
+        door.fail()
+    assert seen == [1, 1, 1, 10, 100]
+    assert door.state.strictness("Bo") == 1
+
+
+def test_too_long_without_the_owner_voice_does_not_suffice() -> None:
+    door = Door()
+    door.state = door.state.enabling(["Ana"], WHEN)
+    door.wait(47 * HOUR_S)
+    door.state.check("Ana", idle_limit_h=48)
+    door.wait(2 * HOUR_S)
+    with pytest.raises(LockedOutError, match="49 hours: use edge-unlock enable Ana"):
+        door.state.check("Ana", idle_limit_h=48)
+    door.state.check("Ana")
+    door.state.accepting("Ana", WHEN).check("Ana", idle_limit_h=48)
+    door.state.enabling(["Ana"], WHEN).check("Ana", idle_limit_h=48)
+    with pytest.raises(LockedOutError):  # nobody bears the name: the same words
+        door.state.check("nobody", idle_limit_h=48)
+
+
+def test_the_owner_is_told_what_failed_since() -> None:
+    door = Door()
+    door.succeed("Bo")
+    assert door.state.failed_since("Ana") is None
+    door.fail("Ana")
+    assert door.state.failed_since("Ana") == Failures(1, None)
+    door.succeed("Ana")
+    assert door.state.failed_since("Ana") is None
+    door.fail("Ana")
+    door.fail("nobody")
+    assert door.state.failed_since("Ana") == Failures(2, WHEN)
+    assert door.state.failed_since("Bo") == Failures(3, WHEN)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        *(b"", b"[]", b'{"x":1}', b'{"buckets":{"a":1}}', b'{"clock_s":NaN}', b'{"clock_s":-1}'),
+        *(b'{"clock_s":1e999}', b'{"failed":1%s}' % (b"0" * 5000), b'{"buckets":' * 5000),
+        b'{"buckets":{"a":{"full_at":Infinity}}}',
+    ],
+)
 def test_state_that_is_not_understood_is_refused(state: bytes) -> None:
-    device = Device()
-    device.memory.state = state
-    for use in (device.policy.check, device.policy.record_failure, device.policy.record_success):
-        with pytest.raises(AuthenticationError):
-            use("Ana")
-    assert device.memory.state == state
+    with pytest.raises(AuthenticationError):
+        Attempts.from_bytes(state)
+    with pytest.raises(AuthenticationError):
+        Attempts.migrated(state, Uptime("boot", 1.0))
 
 
-def test_a_lockout_outlives_the_process_and_tampering_is_refused(tmp_path: Path) -> None:
-    home, key = tmp_path / "vault", KeyFile(tmp_path / "key")
-    with Vault.create(home, key) as vault:
-        for _ in range(6):
-            vault.attempts.record_failure(ANYONE)
-    with Vault.open(home, key) as vault:
-        with pytest.raises(LockedOutError):
-            vault.attempts.check(ANYONE)
-        path = home / "attempts.eus"
-        original = path.read_bytes()
-        for damage in (b"", original[:-1], original[:-1] + bytes([original[-1] ^ 1]), None):
-            path.unlink()
-            if damage is not None:
-                path.touch(mode=0o600)
-                path.write_bytes(damage)
-            for use in (vault.attempts.check, vault.attempts.record_failure):
-                with pytest.raises(AuthenticationError):
-                    use(ANYONE)
+def test_the_state_comes_back() -> None:
+    door = Door()
+    door.fail("Ana", "Bo")
+    door.succeed("Ana")
+    assert Attempts.from_bytes(door.state.to_bytes()) == door.state
+
+
+def test_a_lockout_of_an_earlier_release_goes_on() -> None:
+    key = Attempts().charge(["Ana"]).buckets.keys() - {"device"}
+    old = b'{"%s":[7,"boot",1.0]}' % key.pop().encode()
+    state = Attempts.migrated(old, Uptime("boot", 5000.0))
+    with pytest.raises(LockedOutError):
+        state.check("Ana")
+    state.check("Bo")
+    assert Attempts.migrated(b"{}", Uptime("boot", 5000.0)).buckets == {}

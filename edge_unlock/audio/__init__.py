@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from edge_unlock.audio.device import Device, list_devices
     from edge_unlock.audio.fake import Fake
     from edge_unlock.audio.file import File
+    from edge_unlock.audio.lasting import Lasting
     from edge_unlock.audio.microphone import Microphone
     from edge_unlock.audio.source import SAMPLE_RATE_HZ, Samples, SampleSource
     from edge_unlock.audio.stdin import Stdin
@@ -17,6 +18,7 @@ __all__ = [
     "Device",
     "Fake",
     "File",
+    "Lasting",
     "Microphone",
     "SampleSource",
     "Samples",
@@ -29,6 +31,7 @@ __getattr__ = lazy_names(
         "Device": "device",
         "Fake": "fake",
         "File": "file",
+        "Lasting": "lasting",
         "Microphone": "microphone",
         "SAMPLE_RATE_HZ": "source",
         "SampleSource": "source",

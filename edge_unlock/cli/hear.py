@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from edge_unlock.actions import Command
     from edge_unlock.gatekeeper import Gatekeeper
     from edge_unlock.hearing import Heard
+    from edge_unlock.policy import Failures
     from edge_unlock.recognizer import Decision
 
 RAREST_SAID = 1e-5
@@ -145,12 +147,14 @@ def listen(
     action = None
     if arguments:
         action = Command(arguments, session.settings.action_timeout_s, reserved=as_json)
-    gatekeeper = _gatekeeper(session, name, operating_point, device)
+    gatekeeper = ctx.with_resource(
+        _gatekeeper(session, name, operating_point, device, continuous=True)
+    )
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     outcomes: set[int] = set()
     if not (inputs or as_json or quiet):
         click.echo("Listening; stop with Ctrl-C.", err=True)
-    for heard in session.hear_each(inputs, device, deadline_s):
+    for heard in session.hear_each(inputs, device, deadline_s, lasting=True):
         decision = gatekeeper.judge([heard])
         # first, so that a full disk or a closed terminal does not keep the door shut
         failure = _unlock(action, decision)
@@ -201,20 +205,25 @@ def _decide_once(
 
 
 def _gatekeeper(
-    session: Session, name: str | None, operating_point: str | None, device: str | None
+    session: Session,
+    name: str | None,
+    operating_point: str | None,
+    device: str | None,
+    *,
+    continuous: bool = False,
 ) -> Gatekeeper:
     from edge_unlock.gatekeeper import Gatekeeper
     from edge_unlock.recognizer import Recognizer
+    from edge_unlock.vault import validate_user_name
 
-    vault = session.vault
-    if name is None:
-        templates = vault.templates(session.identity)
-    else:
-        templates = [vault.template(name, session.identity)]
-        name = templates[0].user  # as the vault spells it
-    scorer = session.scorer_at(device)
-    recognizer = Recognizer(session.encoder, scorer, templates, operating_point)
-    return Gatekeeper(vault, recognizer, name)
+    return Gatekeeper(
+        session.vault,
+        Recognizer(session.encoder, session.scorer, session.identity, operating_point),
+        None if name is None else validate_user_name(name),
+        microphone=session.microphone(device),
+        continuous=continuous,
+        idle_limit_h=session.settings.idle_limit_hours,
+    )
 
 
 def _unlock(action: Command | None, decision: Decision) -> ActionError | None:
@@ -248,6 +257,8 @@ def _words(decision: Decision) -> str:
     words = decision.decision if decision.user is None else f"{decision.decision}: {decision.user}"
     if decision.reason:
         words += f" ({decision.reason})"
+    if decision.failed_since is not None:
+        words += f" ({_failures(decision.failed_since)})"
     if decision.score is not None:
         words += f"  score {decision.score:.3f}, needed {decision.threshold:.3f}"
     if decision.llr is not None:
@@ -255,6 +266,16 @@ def _words(decision: Decision) -> str:
     if decision.far is not None:
         words += f", strangers as alike as this: {_share(decision.far)}"
     return f"{words}, {decision.seconds:.1f} s" if decision.seconds else words
+
+
+def _failures(failures: Failures) -> str:
+    """What the owner is to know when he is let in: 3 failed attempts since Tuesday 14:05."""
+    words = f"{failures.attempts} failed attempt{'s' if failures.attempts > 1 else ''}"
+    if failures.since is None:
+        return words
+    since = datetime.fromisoformat(failures.since).astimezone()
+    days = (datetime.now(since.tzinfo) - since).days
+    return f"{words} since {since:{'%A %H:%M' if days < 6 else '%d %B %Y %H:%M'}}"
 
 
 def _share(rate: float) -> str:

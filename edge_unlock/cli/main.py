@@ -12,7 +12,7 @@ from edge_unlock.cli.calibrate import calibrate
 from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, listen, verify
 from edge_unlock.cli.session import Session
-from edge_unlock.cli.store import export, import_, init, list_, rekey, remove
+from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
 from edge_unlock.errors import EdgeUnlockError, UnansweredError
 
@@ -90,6 +90,7 @@ for command in (
     calibrate,
     list_,
     remove,
+    enable,
     export,
     import_,
     rekey,

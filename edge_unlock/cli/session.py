@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from edge_unlock.errors import KeySourceError, WrongKeyError
+from edge_unlock.errors import DeviceError, KeySourceError, WrongKeyError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,6 +36,9 @@ STREAM = "-"
 
 MAX_WHOLE_S = 300.0
 """Files that are judged as a whole may last so long; of longer ones memory and time run away."""
+
+SILENT_DEVICE_S = 2.0
+"""A microphone that delivers nothing for so long, not even silence, is taken for dead."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -204,15 +207,36 @@ class Session:
             yield from hear(source, self.segmenter)
 
     def hear_each(
-        self, paths: Sequence[str], device: str | None, deadline_s: float | None
+        self,
+        paths: Sequence[str],
+        device: str | None,
+        deadline_s: float | None,
+        *,
+        lasting: bool = False,
     ) -> Generator[Heard, None, None]:
-        """Utterances as they end: of the inputs in turn, or of the microphone."""
+        """Utterances as they end: of the inputs in turn, or of the microphone.
+
+        A ``lasting`` microphone is waited for whenever it fails.
+        """
         from edge_unlock.hearing import hear
 
         chosen: Sequence[str | None] = paths or (None,)
         for path in chosen:
-            with self.source(path, device) as source:
+            is_waited_for = lasting and path is None
+            source = self._lasting(device) if is_waited_for else self.source(path, device)
+            with source:
                 yield from hear(source, self.segmenter, deadline_s)
+
+    def _lasting(self, device: str | None) -> SampleSource:
+        from edge_unlock.audio import Lasting, Microphone
+
+        chosen = self.settings.device if device is None else device
+
+        def tell(error: DeviceError | None) -> None:
+            words = f"{error}; waiting for it" if error else "the microphone delivers again"
+            click.echo(f"edge-unlock: {words}", err=True)
+
+        return Lasting(lambda: Microphone(chosen, timeout_s=SILENT_DEVICE_S), tell)
 
 
 def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:

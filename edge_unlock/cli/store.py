@@ -1,4 +1,5 @@
-"""Commands that manage the vault: init, list, remove, export, import, rekey."""
+"""Commands that manage the vault: init, list, remove, enable, export,
+import, rekey."""
 
 from pathlib import Path
 
@@ -65,6 +66,18 @@ def remove(session: Session, name: str, yes: bool) -> None:
         click.confirm(f"Erase the template of {name}?", abort=True, err=True)
     vault.remove(name)
     click.echo(f"removed: {name}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.pass_obj
+def enable(session: Session, name: str | None) -> None:
+    """Let attempts be made again at once: on NAME, or on everybody.
+
+    Ends a wait and the stop after too many failures, and begins the idle limit anew. Takes the key.
+    """
+    session.vault.enable(name)
+    click.echo(f"enabled: {name or 'everybody'}")
 
 
 @click.command()

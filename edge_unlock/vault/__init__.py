@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from edge_unlock.vault.keys import Argon2Cost, KeyFile, KeySource, Passphrase
     from edge_unlock.vault.names import validate_user_name
     from edge_unlock.vault.record import Consent, ModelIdentity, Place, Template, UserEntry
+    from edge_unlock.vault.turn import Turn
     from edge_unlock.vault.vault import Vault
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Passphrase",
     "Place",
     "Template",
+    "Turn",
     "UserEntry",
     "Vault",
     "validate_user_name",
@@ -34,6 +36,7 @@ __getattr__ = lazy_names(
         "Passphrase": "keys",
         "Place": "record",
         "Template": "record",
+        "Turn": "turn",
         "UserEntry": "record",
         "Vault": "vault",
         "validate_user_name": "names",

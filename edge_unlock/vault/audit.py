@@ -1,8 +1,7 @@
 """One line a decision, so that the owner can see later who was let in.
 
 Each line carries an HMAC over the line before it and itself, and a sealed file remembers the
-end. So a line that was altered, inserted, dropped or cut off the end is found. Not found: log
-and sealed end both put back to an older copy, by whoever can write to the disk.
+end. So a line that was altered, inserted, dropped or cut off the end is found.
 """
 
 import hmac
@@ -21,7 +20,6 @@ from edge_unlock.vault.record import utc_now
 from edge_unlock.vault.store import Snapshot, Store
 
 LOG: Final = "audit.log"
-END: Final = "audit.eus"
 _MAX_LINE_BYTES: Final = 4096
 _PACKING: Final = struct.Struct(">QQ32s")
 
@@ -52,7 +50,8 @@ class AuditLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._end = Journal(store, END, "audit")
+        self._end = Journal(store, "audit")
+        store.log = self
 
     def create(self, snapshot: Snapshot) -> None:
         """Start an empty log for a new vault."""
@@ -68,7 +67,9 @@ class AuditLog:
         for name, value in fields.items():
             if value is not None and not isinstance(value, str | int):
                 raise VaultError(f"{name} cannot be logged: it is neither text nor a whole number")
-        with self._store.writing() as snapshot, self._log(writable=True) as handle:
+        with self._store.writing(), self._log(writable=True) as handle:
+            self._store.begin()
+            snapshot = self._store.present
             key = snapshot.journal_key("audit chain")
             sealed = self._sealed_end(snapshot)
             end = [sealed, *_links(handle, key, sealed)][-1]  # a crash can leave a line unsealed
@@ -95,6 +96,23 @@ class AuditLog:
         if not met:
             raise _altered(end.lines + 1)
         return end.lines
+
+    def beyond(self, snapshot: Snapshot) -> int:
+        """Return how many whole lines follow the sealed end; AuthenticationError before it."""
+        with self._log() as handle:
+            return len(list(self._unsealed(snapshot, handle)))
+
+    def resume(self, snapshot: Snapshot, event: str) -> None:
+        """Seal the line that a crash left beyond the end; where there is none, add ``event``."""
+        with self._log() as handle:
+            for place in self._unsealed(snapshot, handle):
+                self._end.save(snapshot, place.pack())
+                return
+        self.append(event)
+
+    def _unsealed(self, snapshot: Snapshot, handle: BinaryIO) -> Iterator[_Link]:
+        key, end = snapshot.journal_key("audit chain"), self._sealed_end(snapshot)
+        return _links(handle, key, end)
 
     def _log(self, *, writable: bool = False) -> AbstractContextManager[BinaryIO]:
         return self._store.home.opened(LOG, writable=writable)

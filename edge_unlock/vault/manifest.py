@@ -34,6 +34,8 @@ class Manifest:
     """Keys the attempt counters and the audit log, which outlive the master key's changes."""
     rows: Mapping[str, Row[UserEntry]]
     place: Row[PlaceEntry] | None = None
+    turn: int | None = None
+    """That of the sealed state (``journal``); None as it was before there was one."""
 
     @classmethod
     def new(cls) -> "Manifest":
@@ -63,6 +65,7 @@ class Manifest:
             "generation": self.generation,
             "journal_key": self.journal_key.hex(),
             "users": [_row_to_json(row, entry_to_json) for row in self.rows.values()],
+            "turn": self.turn,
         }
         if self.place is not None:
             document["place"] = _row_to_json(self.place, _place_to_json)
@@ -80,6 +83,7 @@ class Manifest:
                 bytes.fromhex(document["journal_key"]),
                 MappingProxyType({row.entry.name: row for row in rows}),
                 None if place is None else _row_from_json(place, _place_from_json),
+                None if document.get("turn") is None else int(document["turn"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise VaultError(

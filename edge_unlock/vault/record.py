@@ -100,6 +100,8 @@ class Template:
     """The vault's generation that wrote it: it grows with every change of the template."""
     operating_point: str | None
     """As in ``UserEntry``."""
+    is_decoy: bool = False
+    """Whether nobody bears the name: it is compared with, but nobody is accepted as it."""
 
 
 @dataclass(frozen=True)

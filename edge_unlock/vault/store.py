@@ -4,15 +4,28 @@ The manifest file is the only thing that commits: it holds the wrapped master ke
 under that, which record is current for each user. A change writes new records under new names,
 then replaces the manifest, then deletes what is no longer named. A crash at any byte therefore
 leaves the old state or the new, also when every key changes at once.
+
+Manifest, state and log also carry one turn number, so that an older copy of some of them among the
+present others is found. Each change is one turn, and goes
+
+1. the state, of the next turn and unsettled: what has to be charged is charged in it;
+2. a line of the log;
+3. the manifest, of that turn;
+4. the state again, settled: it seals the end of the log.
+
+At rest both have the same turn, the state is settled, and the log ends where it says. Only an
+unsettled state may be a turn ahead of the manifest, or the log a line ahead of it: a crash leaves
+that, and the next change begins by finishing it. Everything else was put back.
 """
 
 import re
 import secrets
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +34,11 @@ from edge_unlock.errors import (
     AuthenticationError,
     StaleTemplateError,
     UnknownUserError,
+    VaultError,
     VaultMissingError,
     WrongKeyError,
 )
+from edge_unlock.policy import Attempts, uptime
 from edge_unlock.vault import files, transform
 from edge_unlock.vault.container import (
     HEADER_BYTES,
@@ -37,9 +52,17 @@ from edge_unlock.vault.container import (
     unseal,
 )
 from edge_unlock.vault.directory import Directory
+from edge_unlock.vault.journal import LEGACY_FILES, PURPOSE, STATE, STATE_LIMIT, State
 from edge_unlock.vault.keys import Kek
 from edge_unlock.vault.manifest import Entry, Manifest, Row
-from edge_unlock.vault.record import ModelIdentity, PlaceEntry, UserEntry
+from edge_unlock.vault.record import (
+    ModelIdentity,
+    Place,
+    PlaceEntry,
+    Template,
+    UserEntry,
+    unit_rows,
+)
 
 MANIFEST: Final = "manifest.euv"
 RECORDS: Final = "records"
@@ -47,16 +70,30 @@ _RECORD_NAME: Final = re.compile(r"[0-9a-f]{32}\.eut")
 _RECORD_LIMIT: Final = HEADER_BYTES + VAULT_FILE.max_length
 _MANIFEST_LIMIT: Final = 2 * _RECORD_LIMIT  # the key slot, then the manifest proper
 _STORED_DTYPE: Final = np.dtype("<f4")
+_EMPTY: Final = State(turn=1, unsettled=True, sections={})
+
+
+class Log(Protocol):
+    """What the store asks of the audit log, which registers itself as ``Store.log``."""
+
+    def beyond(self, snapshot: "Snapshot") -> int:
+        """Return how many whole lines follow the sealed end; AuthenticationError before it."""
+        ...
+
+    def resume(self, snapshot: "Snapshot", event: str) -> None:
+        """Seal the line that a crash left beyond the end; where there is none, add ``event``."""
+        ...
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the manifest file held at one moment, or is to hold next."""
+    """What manifest file and state file held at one moment, or are to hold next."""
 
     kek: Kek
     vault_id: bytes
     vmk: bytes
     manifest: Manifest
+    state: State = _EMPTY
 
     @classmethod
     def new(cls, kek: Kek) -> "Snapshot":
@@ -74,7 +111,7 @@ class Snapshot:
         return replace(self, kek=kek, vmk=secrets.token_bytes(KEY_BYTES), manifest=manifest)
 
     def journal_key(self, purpose: str) -> bytes:
-        """Return the key of the attempt counters or the audit log."""
+        """Return the key of the sealed state, or of the audit log's chain."""
         return derive(self.manifest.journal_key, purpose)
 
     def to_bytes(self) -> bytes:
@@ -117,10 +154,15 @@ class Snapshot:
 class Store:
     """The files of one vault, opened with its key-encryption key."""
 
+    log: Log
+
     def __init__(self, home: Directory, records: Directory, kek: Kek) -> None:
         self.home = home
         self._records = records
         self.kek = kek
+        self._mutex = threading.RLock()
+        self._next: Snapshot | None = None
+        self._written: State | None = None
 
     @classmethod
     def open(cls, home: Directory, kek: Kek, *, create: bool = False) -> "Store":
@@ -139,35 +181,101 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Snapshot]:
-        """Yield the present state for a change by this writer alone. Do not nest."""
-        with self.home.locked():
-            yield self._load()
+        """Yield the present state for a change by this writer alone.
 
-    def commit(self, snapshot: Snapshot) -> None:
-        """Make ``snapshot`` the vault's state, then delete what it does not name."""
+        What was staged is settled at the end, unless there was an error: then it counts as
+        interrupted. One within another joins it, and sees what that has staged.
+        """
+        with self._mutex:
+            if self._next is not None:
+                yield self._next
+                return
+            with self.home.locked():
+                snapshot = self._load()
+                if snapshot.state.unsettled:
+                    event = "interrupted" if snapshot.manifest.turn is not None else "migrated"
+                    with self._turn(snapshot):
+                        self.begin()
+                        self.log.resume(snapshot, event)
+                    snapshot = self._load()
+                with self._turn(snapshot):
+                    yield snapshot
+
+    @contextmanager
+    def founding(self, snapshot: Snapshot) -> Iterator[None]:
+        """Make ``snapshot``, and what is staged within, a new vault."""
+        with self._mutex, self.home.locked(), self._turn(snapshot):
+            yield
+
+    def begin(self) -> None:
+        """Write the state to disk, as of an unsettled turn, with what was staged so far.
+
+        To be called within ``writing`` before anything is done that a crash must not undo, and
+        before a line is added to the log.
+        """
+        state = self.present.state
+        if not state.unsettled:
+            self.stage({})
+        if self.present.state != self._written:
+            self._write(self.present)
+
+    def stage(self, sections: Mapping[str, bytes], snapshot: Snapshot | None = None) -> None:
+        """Have these sections, and the manifest of ``snapshot``, settled at the end."""
+        state = self.present.state
+        turn = state.turn if state.unsettled else state.turn + 1
+        state = State(turn, True, {**state.sections, **sections})
+        self._next = replace(snapshot or self.present, state=state)
+
+    @property
+    def present(self) -> Snapshot:
+        """The state within ``writing``, with what was staged so far; VaultError elsewhere."""
+        if self._next is None:
+            raise VaultError("nothing can be changed without the vault's lock")
+        return self._next
+
+    @contextmanager
+    def _turn(self, snapshot: Snapshot) -> Iterator[None]:
+        self._next, self._written = snapshot, snapshot.state
+        try:
+            yield
+            if self._next.state.unsettled:
+                self._settle(self._next)
+        finally:
+            self._next = self._written = None
+
+    def _settle(self, snapshot: Snapshot) -> None:
+        state = snapshot.state
+        manifest = replace(snapshot.manifest, turn=state.turn)
+        snapshot = replace(snapshot, manifest=manifest)
         self.home.replace(MANIFEST, snapshot.to_bytes())
         self.kek = snapshot.kek
-        manifest = snapshot.manifest
+        self._write(replace(snapshot, state=State(state.turn, False, state.sections)))
         current: list[Row[Any]] = [*manifest.rows.values(), *filter(None, (manifest.place,))]
         named = {_record_name(row.record_id) for row in current}
         for name in self._records.names():
             if (_RECORD_NAME.fullmatch(name) and name not in named) or files.is_temporary(name):
                 self._records.remove(name)
-        for name in filter(files.is_temporary, self.home.names()):
-            self.home.remove(name)
+        for name in self.home.names():
+            if files.is_temporary(name) or name in LEGACY_FILES.values():
+                self.home.remove(name)
+
+    def _write(self, snapshot: Snapshot) -> None:
+        key = snapshot.journal_key(PURPOSE)
+        self.home.replace(STATE, snapshot.state.sealed(key, snapshot.vault_id))
+        self._written = snapshot.state
 
     def put(
         self, snapshot: Snapshot, entry: UserEntry, embeddings: NDArray[np.float32]
     ) -> Snapshot:
         """Write a new record of (n, D) unit rows and return the snapshot that names it."""
-        row = self._write(snapshot, entry, embeddings)
+        row = self._write_record(snapshot, entry, embeddings)
         return replace(snapshot, manifest=snapshot.manifest.having(row))
 
     def put_place(
         self, snapshot: Snapshot, entry: PlaceEntry, voices: NDArray[np.float32]
     ) -> Snapshot:
         """Write the place's record of (n, D) unit rows and return the snapshot that names it."""
-        row = self._write(snapshot, entry, voices)
+        row = self._write_record(snapshot, entry, voices)
         return replace(snapshot, manifest=snapshot.manifest.at(row))
 
     def get(self, snapshot: Snapshot, name: str, identity: ModelIdentity) -> NDArray[np.float32]:
@@ -181,16 +289,16 @@ class Store:
                 f"{name!a} was enrolled with another model",
                 "enroll again with the present one",
             )
-        return self._read(snapshot, row, f"the template of {name!a}", "enroll again")
+        return self._read_record(snapshot, row, f"the template of {name!a}", "enroll again")
 
     def get_place(self, snapshot: Snapshot) -> NDArray[np.float32] | None:
         """Return the (n, D) voices of the place, if one is known; AuthenticationError."""
         row = snapshot.manifest.place
         if row is None:
             return None
-        return self._read(snapshot, row, "what was learned of the place", "calibrate again")
+        return self._read_record(snapshot, row, "what was learned of the place", "calibrate again")
 
-    def _write(
+    def _write_record(
         self, snapshot: Snapshot, entry: Entry, embeddings: NDArray[np.float32]
     ) -> Row[Entry]:
         record_id = secrets.token_bytes(ID_BYTES)
@@ -201,7 +309,7 @@ class Store:
         self._records.replace(_record_name(record_id), blob)
         return Row(entry, record_id, generation, sha256(blob).digest())
 
-    def _read(
+    def _read_record(
         self, snapshot: Snapshot, row: Row[Entry], noun: str, hint: str
     ) -> NDArray[np.float32]:
         blob = self._records.read(_record_name(row.record_id), _RECORD_LIMIT)
@@ -213,7 +321,36 @@ class Store:
         return transform.recover(protected, snapshot.vmk, row.record_id)
 
     def _load(self) -> Snapshot:
-        return Snapshot.from_bytes(read_manifest_file(self.home), self.kek)
+        snapshot = Snapshot.from_bytes(read_manifest_file(self.home), self.kek)
+        turn = snapshot.manifest.turn
+        if turn is None and STATE not in self.home.names():
+            state, turn = self._legacy_state(snapshot), 0
+        else:
+            blob = self.home.read(STATE, STATE_LIMIT)
+            state = State.unsealed(blob, snapshot.journal_key(PURPOSE), snapshot.vault_id)
+        snapshot = replace(snapshot, state=state)
+        ahead = state.turn - (turn or 0)
+        beyond = self.log.beyond(snapshot)
+        possible = {(False, 0, 0), (True, 0, 1), (True, 1, 0), (True, 1, 1)}
+        if (state.unsettled, ahead, beyond) not in possible:
+            raise AuthenticationError(
+                "the vault's files are not of one time: an older copy of some was put back",
+                "restore the whole state directory from a backup, or remove it and enroll again",
+            )
+        return snapshot
+
+    def _legacy_state(self, snapshot: Snapshot) -> State:
+        """Return what a vault without a turn keeps in files of their own, to be migrated."""
+        sections = {
+            purpose: unseal(
+                self.home.read(name, STATE_LIMIT),
+                snapshot.journal_key(purpose),
+                Context(purpose, snapshot.vault_id),
+            )
+            for purpose, name in LEGACY_FILES.items()
+        }
+        attempts = Attempts.migrated(sections["attempts"], uptime())
+        return State(1, True, {**sections, "attempts": attempts.to_bytes()})
 
 
 def read_manifest_file(home: Directory) -> bytes:
@@ -229,6 +366,53 @@ def row_of(snapshot: Snapshot, name: str) -> Row[UserEntry]:
     if row is None:
         raise UnknownUserError(f"nobody named {name!a} is enrolled", "see who is: edge-unlock list")
     return row
+
+
+def template_of(store: Store, snapshot: Snapshot, name: str, identity: ModelIdentity) -> Template:
+    """Return the template of ``name``; errors as of ``Store.get``."""
+    rows = store.get(snapshot, name, identity)
+    rows.flags.writeable = False
+    row = row_of(snapshot, name)
+    return Template(name, rows, row.entry.created, row.generation, row.entry.operating_point)
+
+
+def templates_of(store: Store, snapshot: Snapshot, identity: ModelIdentity) -> list[Template]:
+    """Return the templates of ``identity``, by name; those of other models are left out.
+
+    Raises StaleTemplateError when that leaves none of those who are enrolled.
+    """
+    rows = snapshot.manifest.rows
+    fresh = sorted(name for name in rows if rows[name].entry.identity == identity)
+    if rows and not fresh:
+        raise StaleTemplateError(
+            "everybody was enrolled with another model", "enroll again with the present one"
+        )
+    return [template_of(store, snapshot, name, identity) for name in fresh]
+
+
+def place_of(
+    store: Store, snapshot: Snapshot, identity: ModelIdentity, microphone: str
+) -> Place | None:
+    """Return what was learned of the place with this model and microphone, if anything was."""
+    row = snapshot.manifest.place
+    if row is None or (row.entry.identity, row.entry.microphone) != (identity, microphone):
+        return None
+    voices = store.get_place(snapshot)
+    if voices is None:
+        return None
+    voices.flags.writeable = False
+    return Place(row.entry, voices)
+
+
+def decoy_of(snapshot: Snapshot, name: str, identity: ModelIdentity) -> Template:
+    """Return a template of nobody for a name that nobody bears: always the same direction.
+
+    It takes the work of opening a real one, so that the time does not tell either.
+    """
+    size = identity.embedding_size
+    seed = derive(snapshot.manifest.journal_key, "decoy", salt=name.encode(), length=ID_BYTES)
+    rows = transform.recover(np.eye(1, size, dtype=np.float32), snapshot.vmk, seed)
+    return Template(name, unit_rows(rows, size), "", 0, None, is_decoy=True)
 
 
 def record_context(entry: UserEntry | PlaceEntry, record_id: bytes, generation: int) -> Context:

@@ -4,7 +4,8 @@ What it does not notice: the whole directory put back to an older copy of itself
 need a counter outside of the disk. Keys are in memory while it is open; Python cannot wipe them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +15,11 @@ from numpy.typing import ArrayLike
 
 from edge_unlock.errors import (
     KeySourceError,
-    StaleTemplateError,
     UserExistsError,
     VaultExistsError,
     VaultMissingError,
 )
-from edge_unlock.policy import EMPTY_STATE, AttemptPolicy
+from edge_unlock.policy import Attempts, uptime
 from edge_unlock.vault import transfer
 from edge_unlock.vault.audit import AuditLog
 from edge_unlock.vault.container import Header
@@ -37,10 +37,18 @@ from edge_unlock.vault.record import (
     unit_rows,
     utc_now,
 )
-from edge_unlock.vault.store import MANIFEST, Snapshot, Store, read_manifest_file, row_of
+from edge_unlock.vault.store import (
+    MANIFEST,
+    Snapshot,
+    Store,
+    place_of,
+    read_manifest_file,
+    row_of,
+    template_of,
+    templates_of,
+)
 from edge_unlock.vault.transfer import Member
-
-ATTEMPTS = "attempts.eus"
+from edge_unlock.vault.turn import ATTEMPTS, Turn
 
 
 class Vault:
@@ -53,8 +61,7 @@ class Vault:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._counters = Journal(store, ATTEMPTS, "attempts")
-        self.attempts = AttemptPolicy(self._counters)
+        self._journal = Journal(store, ATTEMPTS)
         self.audit = AuditLog(store)
 
     @classmethod
@@ -160,7 +167,9 @@ class Vault:
             now = utc_now()
             created = present.entry.created if present else now
             entry = UserEntry(name, created, now, len(rows), consent, identity, operating_point)
-            self._store.commit(self._store.put(snapshot.following(), entry, rows))
+            following = self._store.put(snapshot.following(), entry, rows)
+            attempts = self._attempts(snapshot).enabling([name], now)
+            self._commit(following, attempts, "enrolled", user=name)
 
     def add(self, name: str, embeddings: ArrayLike, identity: ModelIdentity) -> None:
         """Append (n, D) float32 ``embeddings`` of L2 norm 1 to the template of ``name``.
@@ -174,7 +183,8 @@ class Vault:
             rows = unit_rows([*present, *added], identity.embedding_size)
             old = row_of(snapshot, name).entry
             entry = replace(old, updated=utc_now(), utterances=len(rows))
-            self._store.commit(self._store.put(snapshot.following(), entry, rows))
+            following = self._store.put(snapshot.following(), entry, rows)
+            self._commit(following, self._attempts(snapshot), "added", user=name)
 
     def template(self, name: str, identity: ModelIdentity) -> Template:
         """Return the template of ``name``, made with the running model ``identity``.
@@ -182,7 +192,7 @@ class Vault:
         Raises UnknownUserError, StaleTemplateError, AuthenticationError.
         """
         with self._store.reading() as snapshot:
-            return self._template(snapshot, validate_user_name(name), identity)
+            return template_of(self._store, snapshot, validate_user_name(name), identity)
 
     def templates(self, identity: ModelIdentity) -> list[Template]:
         """Return the templates made with the running model ``identity``, by name.
@@ -191,13 +201,27 @@ class Vault:
         StaleTemplateError when that leaves none of those who are enrolled.
         """
         with self._store.reading() as snapshot:
-            rows = snapshot.manifest.rows
-            fresh = sorted(name for name in rows if rows[name].entry.identity == identity)
-            if rows and not fresh:
-                raise StaleTemplateError(
-                    "everybody was enrolled with another model", "enroll again with the present one"
-                )
-            return [self._template(snapshot, name, identity) for name in fresh]
+            return templates_of(self._store, snapshot, identity)
+
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Open a transaction in which to decide; the lock is held meanwhile."""
+        with self._store.writing() as snapshot:
+            yield Turn(self._store, self.audit, snapshot)
+
+    def enable(self, name: str | None = None) -> None:
+        """Let attempts be made again: of ``name``, or of everybody and by the device.
+
+        Raises UnknownUserError.
+        """
+        with self._store.writing() as snapshot:
+            names = list(snapshot.manifest.rows)
+            if name is not None:
+                names = [row_of(snapshot, validate_user_name(name)).entry.name]
+            attempts = self._attempts(snapshot)
+            attempts = attempts.enabling(names, utc_now(), device=name is None)
+            # following: what a running listener has prepaid is gone, and it must see that
+            self._commit(snapshot.following(), attempts, "enabled", user=name)
 
     def place(self, identity: ModelIdentity, microphone: str) -> Place | None:
         """Return what was learned of the place with the running model and this microphone, if so.
@@ -205,14 +229,7 @@ class Vault:
         Raises AuthenticationError.
         """
         with self._store.reading() as snapshot:
-            row = snapshot.manifest.place
-            if row is None or (row.entry.identity, row.entry.microphone) != (identity, microphone):
-                return None
-            voices = self._store.get_place(snapshot)
-            if voices is None:
-                return None
-            voices.flags.writeable = False
-            return Place(row.entry, voices)
+            return place_of(self._store, snapshot, identity, microphone)
 
     def learn_place(
         self, voices: ArrayLike, shift: float, microphone: str, identity: ModelIdentity
@@ -224,14 +241,16 @@ class Vault:
         rows = unit_rows(voices, identity.embedding_size)
         entry = PlaceEntry(utc_now(), len(rows), float(shift), microphone, identity)
         with self._store.writing() as snapshot:
-            self._store.commit(self._store.put_place(snapshot.following(), entry, rows))
+            following = self._store.put_place(snapshot.following(), entry, rows)
+            self._commit(following, self._attempts(snapshot), "place learned")
 
     def forget_place(self) -> bool:
         """Forget what was learned of the place, as ``remove`` does; whether there was anything."""
         with self._store.writing() as snapshot:
             if snapshot.manifest.place is None:
                 return False
-            self._reseal(snapshot, snapshot.kek, keep_place=False)
+            following = self._resealed(snapshot, snapshot.kek, keep_place=False)
+            self._commit(following, self._attempts(snapshot), "place forgotten")
             return True
 
     def remove(self, name: str) -> None:
@@ -243,7 +262,9 @@ class Vault:
         name = validate_user_name(name)
         with self._store.writing() as snapshot:
             row_of(snapshot, name)
-            self._reseal(snapshot, snapshot.kek, without=name)
+            following = self._resealed(snapshot, snapshot.kek, without=name)
+            attempts = self._attempts(snapshot).forgetting(name)
+            self._commit(following, attempts, "removed", user=name)
 
     def rekey(self, new_key_source: KeySource) -> None:
         """Seal everything under a new master key, which a new key opens.
@@ -256,7 +277,7 @@ class Vault:
                 raise KeySourceError(
                     "the new key is the one in use", "name a key file that does not exist yet"
                 )
-            self._reseal(snapshot, kek)
+            self._commit(self._resealed(snapshot, kek), self._attempts(snapshot), "rekeyed")
 
     def export(self, path: Path, passphrase: Passphrase) -> None:
         """Write all users to a new file ``path``, sealed under ``passphrase``.
@@ -289,22 +310,21 @@ class Vault:
             _refuse_existing(directory)  # before a key is made
             kek = key_source.new()
             vault = cls(Store.open(directory, kek, create=True))
-            with directory.locked():
+            snapshot = Snapshot.new(kek).following()
+            with vault._store.founding(snapshot):
                 _refuse_existing(directory)
-                snapshot = Snapshot.new(kek).following()
-                vault._counters.save(snapshot, EMPTY_STATE)
                 vault.audit.create(snapshot)
-                vault._commit_with(snapshot, members)
+                for entry, embeddings in members:
+                    snapshot = vault._store.put(snapshot, entry, embeddings)
+                attempts = Attempts().at(uptime()).enabling(snapshot.manifest.rows, utc_now())
+                vault._commit(snapshot, attempts, "created")
         except BaseException:
             directory.close()
             raise
         return vault
 
-    def _template(self, snapshot: Snapshot, name: str, identity: ModelIdentity) -> Template:
-        rows = self._store.get(snapshot, name, identity)
-        rows.flags.writeable = False
-        row = row_of(snapshot, name)
-        return Template(name, rows, row.entry.created, row.generation, row.entry.operating_point)
+    def _attempts(self, snapshot: Snapshot) -> Attempts:
+        return Attempts.from_bytes(self._journal.load(snapshot)).at(uptime())
 
     def _members(self, snapshot: Snapshot, without: str | None = None) -> list[Member]:
         entries = [row.entry for row in snapshot.manifest.rows.values()]
@@ -314,19 +334,24 @@ class Vault:
             if entry.name != without
         ]
 
-    def _reseal(
+    def _resealed(
         self, snapshot: Snapshot, kek: Kek, without: str | None = None, *, keep_place: bool = True
-    ) -> None:
+    ) -> Snapshot:
+        members = self._members(snapshot, without)
         place, voices = snapshot.manifest.place, self._store.get_place(snapshot)
-        fresh = snapshot.rekeyed(kek)
+        snapshot = snapshot.rekeyed(kek)
         if keep_place and place is not None and voices is not None:
-            fresh = self._store.put_place(fresh, place.entry, voices)
-        self._commit_with(fresh, self._members(snapshot, without))
-
-    def _commit_with(self, snapshot: Snapshot, members: Iterable[Member]) -> None:
+            snapshot = self._store.put_place(snapshot, place.entry, voices)
         for entry, embeddings in members:
             snapshot = self._store.put(snapshot, entry, embeddings)
-        self._store.commit(snapshot)
+        return snapshot
+
+    def _commit(
+        self, snapshot: Snapshot, attempts: Attempts, event: str, user: str | None = None
+    ) -> None:
+        """Make ``snapshot`` the vault's state when the lock is released, with a line in the log."""
+        self.audit.append(event, **({} if user is None else {"user": user}))
+        self._store.stage({ATTEMPTS: attempts.to_bytes()}, snapshot)
 
 
 def _refuse_existing(directory: Directory) -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from edge_unlock.calibration import Quality
 from edge_unlock.model import MANIFEST_NAME, shipped_package
-from edge_unlock.policy import FREE_FAILURES
+from edge_unlock.policy import TEMPLATE
 from edge_unlock.scoring import Scorer
 from tests.cli.conftest import assert_error
 
@@ -33,7 +33,7 @@ def test_json_has_the_documented_fields(enrolled, people):
     fields = json.loads(result.stdout)
     assert set(fields) == {
         *("decision", "user", "score", "llr", "threshold", "seconds", "magnitude", "reason"),
-        *("bandwidth_hz", "weakness", "far"),
+        *("bandwidth_hz", "weakness", "far", "failed_since"),
     }
     assert fields["decision"] == "accepted" and fields["user"] == "alice"
     assert fields["score"] >= fields["threshold"]
@@ -262,7 +262,7 @@ def test_strangers_lock_the_door_and_noise_does_not(enrolled, people, tmp_path):
     before = enrolled.state()
     assert enrolled.run("listen", "--input", tmp_path / "room.wav").exit_code == 4
     assert enrolled.state() == before
-    for _ in range(FREE_FAILURES):
+    for _ in range(TEMPLATE.capacity):
         assert enrolled.run("verify", "alice", "--input", people["bob"][4]).exit_code == 3
     locked = enrolled.run("verify", "alice", "--input", people["alice"][4])
     assert locked.exit_code == 5 and "locked out" in locked.stdout
@@ -331,8 +331,93 @@ def test_bad_input_is_told_in_a_line_and_charges_nobody(enrolled, people, tmp_pa
     assert enrolled.state() == before
 
 
-def test_an_unknown_user_is_told(enrolled, people):
-    assert_error(enrolled.run("verify", "carol", "--input", people["alice"][4]), 1, "carol")
+def test_an_unknown_user_is_rejected_like_a_stranger(enrolled, people):
+    arguments = ("--json", "--input", people["bob"][4])
+    results = [enrolled.run("verify", name, *arguments) for name in ("carol", "alice")]
+    assert [result.exit_code for result in results] == [3, 3]
+    unknown, known = (json.loads(result.stdout) for result in results)
+    assert unknown.pop("user") == "carol" and known.pop("user") == "alice"
+    # the threshold tells how many utterances were enrolled
+    for changing in ("score", "far", "llr", "threshold"):
+        assert isinstance(unknown.pop(changing), float) and isinstance(known.pop(changing), float)
+    assert unknown == known
+    assert not any(result.stderr for result in results)
+
+
+def test_the_owner_is_told_of_failures_and_enables(enrolled, people):
+    stranger = ("verify", "alice", "--input", people["bob"][4])
+    owner = ("verify", "alice", "--input", people["alice"][4])
+    assert enrolled.run(*owner).exit_code == 0
+    for _ in range(3):
+        enrolled.run(*stranger)
+    assert re.search(
+        r"\(3 failed attempts since [A-Z][a-z]+day \d\d:\d\d\)", enrolled.run(*owner).stdout
+    )
+    enrolled.run(*stranger)
+    told = json.loads(enrolled.run(*owner, "--json").stdout)["failed_since"]
+    assert told["attempts"] == 1 and told["since"].endswith("+00:00")
+    while enrolled.run(*stranger).exit_code == 3:
+        pass
+    assert enrolled.run(*owner).exit_code == 5
+    assert_error(enrolled.run("enable", "carol"), 1, "carol")
+    for arguments in (("enable", "alice"), ("enable",)):
+        assert enrolled.run(*arguments).exit_code == 0
+        assert enrolled.run(*owner).exit_code == 0
+
+
+def test_after_too_long_without_its_owner_a_voice_does_not_suffice(enrolled, people):
+    (enrolled.home / "config.toml").write_text("idle_limit_hours = 1e-9\n")
+    (enrolled.home / "config.toml").chmod(0o600)
+    result = enrolled.run("verify", "alice", "--input", people["alice"][4])
+    assert result.exit_code == 5 and "edge-unlock enable alice" in result.stdout
+    (enrolled.home / "config.toml").write_text("idle_limit_hours = 1.0\n")
+    assert enrolled.run("verify", "alice", "--input", people["alice"][4]).exit_code == 0
+
+
+class Listening:
+    """A ``listen`` in a process of its own that is spoken to through a pipe."""
+
+    def __init__(self, installation, *options):
+        self._process = installation.start(
+            "listen",
+            "--json",
+            "--input",
+            "-",
+            *options,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def say(self, path):
+        """What it decides on a recording, and a pause."""
+        samples, _ = soundfile.read(path, dtype="int16")
+        self._process.stdin.write(samples.tobytes() + bytes(64000))
+        self._process.stdin.flush()
+        told = json.loads(self._process.stdout.readline())
+        return told["decision"], told["user"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        assert self._process.wait(50) == 0, self._process.stderr.read()
+        self._process.stdout.close()
+        self._process.stderr.close()
+
+
+def test_a_running_listen_decides_on_who_is_enrolled_now(enrolled, people):
+    with Listening(enrolled) as listening:
+        alice, bob = people["alice"][4], people["bob"][4]
+        assert listening.say(alice) == ("accepted", "alice")
+        assert listening.say(bob) == ("rejected", None)
+        assert enrolled.run("remove", "alice", "--yes").exit_code == 0
+        assert listening.say(alice) == ("rejected", None)
+        assert enrolled.enroll("bob", people["bob"][:4]).exit_code == 0
+        assert listening.say(bob) == ("accepted", "bob")
+        assert enrolled.enroll("bob", people["alice"][:4], "--replace").exit_code == 0
+        assert listening.say(bob) == ("rejected", None)
+        assert listening.say(alice) == ("accepted", "bob")
 
 
 def test_a_template_of_another_model_asks_to_re_enroll(enrolled, people, tmp_path, package):

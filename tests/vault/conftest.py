@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_unlock.policy import uptime
 from edge_unlock.vault import Argon2Cost, Consent, KeyFile, ModelIdentity, Passphrase, Vault
 
 SIZE = 8  # cheap: the tests are about bytes, not voices
 MODEL = ModelIdentity(b"m" * 32, b"f" * 32, SIZE)
 CONSENT = Consent("2025-01-31T12:00:00+00:00", "unlocking the door")
+LINES = 5  # created, enrolled twice, rejected, accepted
 PHRASE = "correct horse battery"
 
 
@@ -30,20 +32,33 @@ def key(tmp_path: Path) -> KeyFile:
 
 @pytest.fixture
 def home(tmp_path: Path, key: KeyFile) -> Path:
-    """A vault of Ana (seed 1) and Bo (seed 2), with a failure and two audit lines."""
+    """A vault of Ana (seed 1) and Bo (seed 2), with a failure and LINES audit lines."""
     home = tmp_path / "vault"
     with Vault.create(home, key) as vault:
         vault.enroll("Ana", voice(1), MODEL, CONSENT)
         vault.enroll("Bo", voice(2), MODEL, CONSENT)
-        vault.attempts.record_failure("Ana")
-        vault.audit.append("rejected", user="Ana")
+        fail(vault, "Ana")
         vault.audit.append("accepted", user="Bo")
     return home
+
+
+def check(vault: Vault, name: str) -> None:
+    """Raise LockedOutError unless an attempt may be made."""
+    with vault.turn() as turn:
+        turn.attempts.at(uptime()).check(name)
+
+
+def fail(vault: Vault, name: str) -> None:
+    """Make an attempt that fails, as the gatekeeper does."""
+    with vault.turn() as turn:
+        attempts = turn.attempts.at(uptime()).charge([name])
+        turn.charge(attempts)
+        turn.finish(attempts.failing(), "rejected", user=name)
 
 
 def use_everything(home: Path, key: KeyFile) -> None:
     """Read every file of the vault."""
     with Vault.open(home, key) as vault:
         vault.templates(MODEL)
-        vault.attempts.check("Ana")
+        check(vault, "Ana")
         vault.audit.verify()
