@@ -17,6 +17,7 @@ from edge_unlock.vault import KeyFile, Passphrase
 if TYPE_CHECKING:
     from edge_unlock.audio import Samples
     from edge_unlock.model import ModelPackage
+    from edge_unlock.trust import Trust
     from edge_unlock.vault import Vault
 
 MICROPHONE_S = 2.0
@@ -48,12 +49,13 @@ class Finding:
 
 def examine(
     load_model: Callable[[], ModelPackage],
+    trust: Callable[[], Trust],
     open_vault: Callable[[], Vault],
     device: str | int | None,
 ) -> Iterator[Finding]:
     """Run all checks; a check that raises has failed, and the others still run."""
     checks: list[tuple[str, Callable[[], str]]] = [
-        ("model", lambda: _check_model(load_model)),
+        ("model", lambda: _check_model(load_model, trust)),
         ("voice detection", _check_segmenter),
         ("vault", lambda: _check_vault(open_vault)),
         ("microphone", lambda: _check_microphone(device)),
@@ -67,13 +69,13 @@ def examine(
             yield Finding(name, False, f"a library is broken: {error}", "Install it again.")
 
 
-def _check_model(load_model: Callable[[], ModelPackage]) -> str:
+def _check_model(load_model: Callable[[], ModelPackage], trust: Callable[[], Trust]) -> str:
     import numpy as np
 
     from edge_unlock.audio import SAMPLE_RATE_HZ
     from edge_unlock.encoder import Encoder
 
-    package = load_model()
+    package, vouched = load_model(), trust()  # before it is run
     samples = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE_HZ).astype(np.float32)
     Encoder(package).embed(samples, SAMPLE_RATE_HZ)
     manifest = package.manifest
@@ -81,7 +83,9 @@ def _check_model(load_model: Callable[[], ModelPackage]) -> str:
         f"{point.name} at {point.threshold:.3f}" for point in manifest.operating_points
     )
     calibrated = "calibrated" if manifest.calibration else "not calibrated"
-    return f"{manifest.name} {manifest.version}, {calibrated}; operating points: {points}"
+    return (
+        f"{manifest.name} {manifest.version}, {vouched}, {calibrated}; operating points: {points}"
+    )
 
 
 def _check_segmenter() -> str:

@@ -47,6 +47,12 @@ class ModelError(EdgeUnlockError):
     """A model package is missing, malformed, or does not match its manifest."""
 
 
+class PolicyError(EdgeUnlockError):
+    """A model package, or a way to decide, that the vault's owner has not accepted."""
+
+    default_hint = "If you trust it, accept it with `edge-unlock model accept`."
+
+
 class VaultError(EdgeUnlockError):
     """The vault cannot be opened, read or written."""
 

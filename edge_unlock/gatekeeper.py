@@ -12,7 +12,7 @@ from edge_unlock.hearing import Heard
 from edge_unlock.policy import Attempts, Uptime, uptime
 from edge_unlock.quality import VERIFY_LIMITS, Fault, speech_seconds
 from edge_unlock.recognizer import Comparison, Decision, Recognizer, Voice
-from edge_unlock.vault import Template, Turn, Vault
+from edge_unlock.vault import Policy, Template, Turn, Vault
 from edge_unlock.vault.record import utc_now
 
 ANYONE = "*"
@@ -39,7 +39,8 @@ class Gatekeeper:
     before it was compared is kept, for the next utterance, until ``close``. Who is killed before
     that has used it up.
 
-    ``microphone`` tells which place it is, if one was learned.
+    ``microphone`` tells which place it is, if one was learned. With ``policy``, by which the
+    recognizer was made, nothing is decided once the vault has another (``PolicyError``).
     """
 
     def __init__(  # noqa: PLR0913 - the conditions of a lock, all but three by name
@@ -48,6 +49,7 @@ class Gatekeeper:
         recognizer: Recognizer,
         claimed: str | None = None,
         *,
+        policy: Policy | None = None,
         microphone: str = "",
         continuous: bool = False,
         idle_limit_h: float | None = None,
@@ -56,6 +58,7 @@ class Gatekeeper:
         self._vault = vault
         self._recognizer = recognizer
         self._claimed = claimed
+        self._policy = policy
         self._microphone = microphone
         self._continuous = continuous
         self._idle_limit_h = idle_limit_h
@@ -130,6 +133,8 @@ class Gatekeeper:
         """Have the recognizer know who is enrolled, and the place; say whether that was new."""
         if turn.generation == self._generation:
             return False
+        if self._policy is not None:
+            turn.check(self._policy)
         identity = self._recognizer.identity
         others: list[Template] = []
         if self._claimed is None:

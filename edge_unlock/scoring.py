@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from edge_unlock.calibration import USUAL, Quality
-from edge_unlock.errors import ModelError
+from edge_unlock.errors import ModelError, PolicyError
 from edge_unlock.features import Float32
 from edge_unlock.model import Manifest, ModelPackage
 from edge_unlock.nontarget import USUAL_ENROLLED
@@ -30,6 +30,7 @@ class Scorer:
     """Scores embeddings against templates with what a model package carries for it.
 
     ``default`` names the operating point where none is named; without it, the model does.
+    ``loosest`` is the false-accept rate that none may exceed, for a lock: what was agreed to.
     ``neighbours`` (n, D) are other voices of the place, and ``shift`` is by how much higher than
     elsewhere strangers score there.
     """
@@ -39,6 +40,7 @@ class Scorer:
         package: ModelPackage,
         default: str | None = None,
         *,
+        loosest: float = 1.0,
         neighbours: Float32 | None = None,
         shift: float = 0.0,
     ) -> None:
@@ -47,11 +49,18 @@ class Scorer:
         self._similarity = package.similarity_among(neighbours)
         self._cohort = package.cohort
         self._default = default
+        self._loosest = loosest
         self._shift = shift
 
     def placed(self, neighbours: Float32, shift: float = 0.0) -> "Scorer":
         """The same for a place whose voices (n, D), and the shift of its scores, are known."""
-        return Scorer(self._package, self._default, neighbours=neighbours, shift=shift)
+        return Scorer(
+            self._package,
+            self._default,
+            loosest=self._loosest,
+            neighbours=neighbours,
+            shift=shift,
+        )
 
     def template(self, embeddings: Float32) -> Float32:
         """The template of a person: float32 (D,), norm 1, from embeddings (n, D) of norm 1."""
@@ -92,14 +101,21 @@ class Scorer:
 
         A model that does not know how high strangers score has one threshold for every quality;
         if it is calibrated it rises by ln N on the scale of the log-likelihood ratio.
-        Raises ``ModelError`` for an unknown operating point.
+        Raises ``ModelError`` for an unknown operating point, ``PolicyError`` for one that is too
+        loose.
         """
         name = operating_point or self._default
+        rate = self.rate(name)
+        if rate > self._loosest:
+            raise PolicyError(
+                f"a false-accept rate of {rate:g} is looser than the {self._loosest:g} that the "
+                "vault accepts",
+                "Ask for a stricter one, or accept it with `edge-unlock model accept --far RATE`.",
+            )
         chances = max(1, candidates)
         nontarget = self._manifest.nontarget
         if nontarget is not None:
-            rate = self.rate(name) / chances
-            return self._shift + float(nontarget.threshold(rate, quality, enrolled))
+            return self._shift + float(nontarget.threshold(rate / chances, quality, enrolled))
         threshold = self._manifest.operating_point(name).threshold
         calibration = self._manifest.calibration
         if calibration is None:
@@ -130,8 +146,10 @@ class Scorer:
 
     def rate(self, name: str | None = None) -> float:
         """The false-accept rate that an operating point stands for; ``ModelError`` if none does."""
-        known = {point.name: point.false_accept_rate for point in self._manifest.operating_points}
         wanted = name or self._default or self._manifest.default_operating_point
+        if self._manifest.nontarget is None:
+            return self._manifest.operating_point(wanted).false_accept_rate
+        known = {point.name: point.false_accept_rate for point in self._manifest.operating_points}
         if wanted in known:
             return known[wanted]
         try:

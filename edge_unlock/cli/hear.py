@@ -220,9 +220,10 @@ def _gatekeeper(
         session.vault,
         Recognizer(session.encoder, session.scorer, session.identity, operating_point),
         None if name is None else validate_user_name(name),
+        policy=session.policy,
         microphone=session.microphone(device),
         continuous=continuous,
-        idle_limit_h=session.settings.idle_limit_hours,
+        idle_limit_h=session.idle_limit_hours,
     )
 
 

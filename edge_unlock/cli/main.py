@@ -11,6 +11,7 @@ import click
 from edge_unlock.cli.calibrate import calibrate
 from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, listen, verify
+from edge_unlock.cli.model import model
 from edge_unlock.cli.session import Session
 from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
@@ -71,14 +72,15 @@ def _report(error: Exception) -> int:
 )
 @click.option(
     "--model",
+    "package",
     type=click.Path(path_type=Path),
     envvar="EDGE_UNLOCK_MODEL",
     help="Directory of a model package.  [default: the one that ships]",
 )
 @click.pass_context
-def main(ctx: click.Context, home: Path | None, model: Path | None) -> None:
+def main(ctx: click.Context, home: Path | None, package: Path | None) -> None:
     """Unlock by voice, offline: enroll a person once, then listen."""
-    ctx.obj = ctx.with_resource(Session(home, model))
+    ctx.obj = ctx.with_resource(Session(home, package))
 
 
 for command in (
@@ -94,6 +96,7 @@ for command in (
     export,
     import_,
     rekey,
+    model,
     devices,
     doctor,
     demo,

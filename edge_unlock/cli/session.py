@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from edge_unlock.errors import DeviceError, KeySourceError, WrongKeyError
+from edge_unlock.errors import DeviceError, KeySourceError, PolicyError, WrongKeyError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from edge_unlock.model import ModelPackage
     from edge_unlock.scoring import Scorer
     from edge_unlock.segment import Segmenter
-    from edge_unlock.vault import KeyFile, ModelIdentity, Passphrase, Vault
+    from edge_unlock.trust import Trust
+    from edge_unlock.vault import KeyFile, ModelIdentity, Passphrase, Policy, Vault
 
 PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_PASSPHRASE_FILE"  # noqa: S105  # a name
 NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  # a name
@@ -79,25 +80,72 @@ class Session:
 
     @cached_property
     def package(self) -> ModelPackage:
-        """The model package in use."""
+        """The model package in use, whole, but perhaps of somebody whom nobody trusts."""
         from edge_unlock.model import ModelPackage
 
         return ModelPackage.load(self._model or self.settings.model, self.settings.trusted_key)
 
     @cached_property
+    def sealed_policy(self) -> Policy | None:
+        """What the vault says that decisions are made by, if it says so."""
+        return self.vault.policy()
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Who vouches for the package; raises ``PolicyError`` where nobody does."""
+        from edge_unlock.trust import trust
+        from edge_unlock.vault import Vault
+
+        if not Vault.exists(self.home):
+            return trust(self.package, None, is_new=True)
+        return trust(self.package, self.sealed_policy, is_new=not self.vault.users())
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What decisions are made by, of a package that is trusted.
+
+        Raises ``PolicyError`` for another.
+        """
+        from edge_unlock.trust import policy_for
+
+        _ = self.trust  # or it raises
+        return self.sealed_policy or policy_for(self.package)
+
+    @property
+    def idle_limit_hours(self) -> float | None:
+        """After how long without an acceptance voice alone no longer opens: the shorter limit."""
+        limits = (self.policy.idle_limit_hours, self.settings.idle_limit_hours)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def first_policy(self) -> Policy | None:
+        """What a new vault decides by; None where somebody has to accept the package first."""
+        from edge_unlock.trust import policy_for, trust
+
+        try:
+            trust(self.package, None, is_new=True)
+        except PolicyError as error:
+            click.echo(f"note: {error}\nhint: {error.hint}", err=True)
+            return None
+        return policy_for(self.package)
+
+    @cached_property
     def encoder(self) -> Encoder:
-        """The encoder of the package."""
+        """The encoder of the package, which is run only if it is trusted."""
         from edge_unlock.encoder import Encoder
 
+        _ = self.trust  # or it raises
         return Encoder(self.package)
 
     @cached_property
     def scorer(self) -> Scorer:
-        """The scorer of the package."""
+        """The scorer of the package, as loose as the policy allows at most."""
         from edge_unlock.scoring import Scorer, rate_name
 
-        far = self.settings.far
-        return Scorer(self.package, None if far is None else rate_name(far))
+        sealed, wished = self.policy.false_accept_rate, self.settings.far
+        default = wished if wished is not None else sealed
+        loosest = sealed if sealed is not None else Scorer(self.package).rate()
+        name = None if default is None else rate_name(default)
+        return Scorer(self.package, name, loosest=loosest)
 
     def microphone(self, device: str | None) -> str:
         """What a place is bound to: the name of the microphone, empty for the system's default.

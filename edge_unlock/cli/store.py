@@ -26,7 +26,8 @@ def init(session: Session, kind: str) -> None:
     """Create an empty vault."""
     from edge_unlock.vault import Vault
 
-    with Vault.create(session.home, session.key_source(kind, new=True)):
+    policy = session.first_policy()
+    with Vault.create(session.home, session.key_source(kind, new=True), policy):
         pass
     click.echo(f"created: {session.home} (key source: {kind})")
 
@@ -98,7 +99,9 @@ def import_(session: Session, file: Path, kind: str) -> None:
     from edge_unlock.vault import Vault
 
     passphrase = Passphrase(passphrase_asker("Passphrase of the export", new=False))
-    with Vault.import_(session.home, file, passphrase, session.key_source(kind, new=True)):
+    policy = session.first_policy()
+    key_source = session.key_source(kind, new=True)
+    with Vault.import_(session.home, file, passphrase, key_source, policy):
         pass
     click.echo(f"imported: {session.home} (key source: {kind})")
 

@@ -42,6 +42,7 @@ def doctor(ctx: click.Context, session: Session, device: str | None, as_json: bo
     passed = True
     for finding in examine(
         lambda: session.package,
+        lambda: session.trust,
         lambda: session.vault,
         device if device is not None else session.settings.device,
     ):
@@ -69,8 +70,10 @@ def demo() -> None:
 def bench(session: Session, as_json: bool) -> None:
     """Measure what each stage costs on this machine."""
     from edge_unlock.bench import measure
+    from edge_unlock.encoder import Encoder
 
-    for measurement in measure(session.encoder):
+    # of any package, trusted or not: it decides nothing, and needs no vault
+    for measurement in measure(Encoder(session.package)):
         if as_json:
             print_json(asdict(measurement))
         else:

@@ -7,11 +7,13 @@ from edge_unlock.lazy import lazy_names
 if TYPE_CHECKING:
     from edge_unlock.vault.keys import Argon2Cost, KeyFile, KeySource, Passphrase
     from edge_unlock.vault.names import validate_user_name
+    from edge_unlock.vault.policy import AcceptedPackage, Policy
     from edge_unlock.vault.record import Consent, ModelIdentity, Place, Template, UserEntry
     from edge_unlock.vault.turn import Turn
     from edge_unlock.vault.vault import Vault
 
 __all__ = [
+    "AcceptedPackage",
     "Argon2Cost",
     "Consent",
     "KeyFile",
@@ -19,6 +21,7 @@ __all__ = [
     "ModelIdentity",
     "Passphrase",
     "Place",
+    "Policy",
     "Template",
     "Turn",
     "UserEntry",
@@ -28,6 +31,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
+        "AcceptedPackage": "policy",
         "Argon2Cost": "keys",
         "Consent": "record",
         "KeyFile": "keys",
@@ -35,6 +39,7 @@ __getattr__ = lazy_names(
         "ModelIdentity": "record",
         "Passphrase": "keys",
         "Place": "record",
+        "Policy": "policy",
         "Template": "record",
         "Turn": "turn",
         "UserEntry": "record",

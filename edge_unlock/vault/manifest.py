@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from edge_unlock.errors import VaultError
 from edge_unlock.vault.container import KEY_BYTES
+from edge_unlock.vault.policy import Policy, policy_from_json, policy_to_json
 from edge_unlock.vault.record import Consent, ModelIdentity, PlaceEntry, UserEntry
 
 Entry = TypeVar("Entry", UserEntry, PlaceEntry)
@@ -36,6 +37,8 @@ class Manifest:
     place: Row[PlaceEntry] | None = None
     turn: int | None = None
     """That of the sealed state (``journal``); None as it was before there was one."""
+    policy: Policy | None = None
+    """None in a vault of an earlier release, until one is sealed."""
 
     @classmethod
     def new(cls) -> "Manifest":
@@ -55,6 +58,10 @@ class Manifest:
         """Return a manifest of a device that stands in ``place``."""
         return replace(self, place=place)
 
+    def under(self, policy: Policy | None) -> "Manifest":
+        """Return a manifest of a vault whose decisions are made by ``policy``."""
+        return replace(self, policy=policy)
+
     def emptied(self) -> "Manifest":
         """Return a manifest without rows, to be filled anew."""
         return replace(self, rows=MappingProxyType({}), place=None)
@@ -69,6 +76,8 @@ class Manifest:
         }
         if self.place is not None:
             document["place"] = _row_to_json(self.place, _place_to_json)
+        if self.policy is not None:
+            document["policy"] = policy_to_json(self.policy)
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
@@ -77,15 +86,16 @@ class Manifest:
         try:
             document = json.loads(data)
             rows = [_row_from_json(user, entry_from_json) for user in document["users"]]
-            place = document.get("place")
+            place, policy = document.get("place"), document.get("policy")
             return cls(
                 int(document["generation"]),
                 bytes.fromhex(document["journal_key"]),
                 MappingProxyType({row.entry.name: row for row in rows}),
                 None if place is None else _row_from_json(place, _place_from_json),
                 None if document.get("turn") is None else int(document["turn"]),
+                None if policy is None else policy_from_json(policy),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise VaultError(
                 "the manifest is authentic but not understood", "upgrade edge-unlock"
             ) from error

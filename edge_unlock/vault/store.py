@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from edge_unlock.errors import (
     AuthenticationError,
+    PolicyError,
     StaleTemplateError,
     UnknownUserError,
     VaultError,
@@ -55,6 +56,7 @@ from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import LEGACY_FILES, PURPOSE, STATE, STATE_LIMIT, State
 from edge_unlock.vault.keys import Kek
 from edge_unlock.vault.manifest import Entry, Manifest, Row
+from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import (
     ModelIdentity,
     Place,
@@ -104,6 +106,18 @@ class Snapshot:
     def following(self) -> "Snapshot":
         """Return the state that the next change starts from."""
         return replace(self, manifest=self.manifest.following())
+
+    def under(self, policy: Policy | None) -> "Snapshot":
+        """Return the same of a vault whose decisions are made by ``policy``."""
+        return replace(self, manifest=self.manifest.under(policy))
+
+    def agreeing(self, policy: Policy) -> "Snapshot":
+        """Return the same, under ``policy`` if none is sealed; PolicyError if another is."""
+        if self.manifest.policy is None:
+            return self.under(policy)
+        if self.manifest.policy != policy:
+            raise PolicyError("what decisions are made by was changed meanwhile", "start again")
+        return self
 
     def rekeyed(self, kek: Kek) -> "Snapshot":
         """Return a following state under a fresh master key, into which all users must be put."""

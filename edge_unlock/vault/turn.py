@@ -7,6 +7,7 @@ All of it happens under the vault's lock and on its present state. Nothing may b
 from edge_unlock.policy import Attempts
 from edge_unlock.vault.audit import AuditLog
 from edge_unlock.vault.journal import Journal
+from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import ModelIdentity, Place, Template
 from edge_unlock.vault.store import (
     Snapshot,
@@ -35,6 +36,10 @@ class Turn:
     def generation(self) -> int:
         """Grows with every change of who is enrolled, and of their templates."""
         return self._snapshot.manifest.generation
+
+    def check(self, policy: Policy) -> None:
+        """Raise PolicyError if decisions are to be made by another policy than this."""
+        self._snapshot.agreeing(policy)
 
     @property
     def enrolled(self) -> list[str]:

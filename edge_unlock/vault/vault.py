@@ -27,6 +27,7 @@ from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import Journal
 from edge_unlock.vault.keys import Kek, KeySource, Passphrase, kind_of
 from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import (
     Consent,
     ModelIdentity,
@@ -65,20 +66,27 @@ class Vault:
         self.audit = AuditLog(store)
 
     @classmethod
-    def create(cls, home: Path, key_source: KeySource) -> Self:
-        """Create an empty vault in the directory ``home`` and open it.
+    def create(cls, home: Path, key_source: KeySource, policy: Policy | None = None) -> Self:
+        """Create an empty vault in the directory ``home``, which decides by ``policy``; open it.
 
         Raises VaultExistsError, KeySourceError.
         """
-        return cls._create(home, key_source, ())
+        return cls._create(home, key_source, (), policy)
 
     @classmethod
-    def import_(cls, home: Path, path: Path, passphrase: Passphrase, key_source: KeySource) -> Self:
+    def import_(
+        cls,
+        home: Path,
+        path: Path,
+        passphrase: Passphrase,
+        key_source: KeySource,
+        policy: Policy | None = None,
+    ) -> Self:
         """Create a vault that holds the users of the export file ``path``, and open it.
 
         Raises what ``create`` does, and WrongKeyError, AuthenticationError for the export.
         """
-        return cls._create(home, key_source, transfer.read(path, passphrase))
+        return cls._create(home, key_source, transfer.read(path, passphrase), policy)
 
     @classmethod
     def open(cls, home: Path, key_source: KeySource) -> Self:
@@ -134,13 +142,24 @@ class Vault:
         with self._store.writing():
             self._store.home.check_writable()
 
+    def policy(self) -> Policy | None:
+        """Return what decisions are made by, if that is sealed."""
+        with self._store.reading() as snapshot:
+            return snapshot.manifest.policy
+
+    def accept(self, policy: Policy | None) -> None:
+        """Seal ``policy``, which decisions are made by from now on (None: as before 0.1.0)."""
+        with self._store.writing() as snapshot:
+            following = snapshot.following().under(policy)
+            self._commit(following, self._attempts(snapshot), "policy accepted")
+
     def users(self) -> list[UserEntry]:
         """Return who is enrolled, by name."""
         with self._store.reading() as snapshot:
             rows = snapshot.manifest.rows
             return [rows[name].entry for name in sorted(rows)]
 
-    def enroll(
+    def enroll(  # noqa: PLR0913 - all but three by name
         self,
         name: str,
         embeddings: ArrayLike,
@@ -149,12 +168,15 @@ class Vault:
         *,
         replace: bool = False,
         operating_point: str | None = None,
+        policy: Policy | None = None,
     ) -> None:
         """Store (n, D) float32 ``embeddings`` of L2 norm 1 as the template of ``name``.
 
-        ``operating_point`` names how strictly to decide about this person.
+        ``operating_point`` names how strictly to decide about this person. ``policy``, which they
+        were made under, is sealed with the first of them.
 
-        Raises UserExistsError unless ``replace``; VaultError for unusable embeddings.
+        Raises UserExistsError unless ``replace``; VaultError for unusable embeddings; PolicyError
+        if another policy is sealed.
         """
         name = validate_user_name(name)
         rows = unit_rows(embeddings, identity.embedding_size)
@@ -168,6 +190,7 @@ class Vault:
             created = present.entry.created if present else now
             entry = UserEntry(name, created, now, len(rows), consent, identity, operating_point)
             following = self._store.put(snapshot.following(), entry, rows)
+            following = following if policy is None else following.agreeing(policy)
             attempts = self._attempts(snapshot).enabling([name], now)
             self._commit(following, attempts, "enrolled", user=name)
 
@@ -304,13 +327,19 @@ class Vault:
         self.close()
 
     @classmethod
-    def _create(cls, home: Path, key_source: KeySource, members: Iterable[Member]) -> Self:
+    def _create(
+        cls,
+        home: Path,
+        key_source: KeySource,
+        members: Iterable[Member],
+        policy: Policy | None,
+    ) -> Self:
         directory = Directory.create(home)
         try:
             _refuse_existing(directory)  # before a key is made
             kek = key_source.new()
             vault = cls(Store.open(directory, kek, create=True))
-            snapshot = Snapshot.new(kek).following()
+            snapshot = Snapshot.new(kek).following().under(policy)
             with vault._store.founding(snapshot):
                 _refuse_existing(directory)
                 vault.audit.create(snapshot)

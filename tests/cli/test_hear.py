@@ -425,6 +425,7 @@ def test_a_template_of_another_model_asks_to_re_enroll(enrolled, people, tmp_pat
     manifest = json.loads((other / MANIFEST_NAME).read_text())
     manifest["features"]["low_hz"] += 1
     (other / MANIFEST_NAME).write_text(json.dumps(manifest))
+    enrolled.run("--model", other, "model", "accept", "--yes")
     result = enrolled.run("--model", other, "verify", "alice", "--input", people["alice"][4])
     assert_error(result, 1, "model")
     assert "enroll" in result.stderr

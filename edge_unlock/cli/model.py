@@ -1,0 +1,107 @@
+"""``model``: which model package the vault accepts, and how strictly it decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_unlock.cli.session import Session, print_json
+
+if TYPE_CHECKING:
+    from edge_unlock.vault import Policy
+
+
+@click.group()
+def model() -> None:
+    """See, or change, which model package decides and how strictly."""
+
+
+@model.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def show(session: Session, as_json: bool) -> None:
+    """Show the model package in use, and what the vault accepts."""
+    from edge_unlock.trust import policy_for
+
+    sealed, in_use = session.sealed_policy, policy_for(session.package)
+    if as_json:
+        print_json(
+            {
+                "accepted": None if sealed is None else _fields(sealed),
+                "in_use": _fields(in_use),
+            }
+        )
+        return
+    if sealed is not None:
+        _tell("accepted", sealed)
+    if sealed is None or sealed.package != in_use.package:
+        _tell("in use", in_use)
+    click.echo(f"in use is {session.trust}")
+
+
+@model.command()
+@click.option(
+    "--far",
+    type=float,
+    metavar="RATE",
+    help="Decide at this false-accept rate, and never more loosely.  [default: as before]",
+)
+@click.option(
+    "--idle-limit-hours",
+    "hours",
+    type=click.FloatRange(min=0),
+    metavar="HOURS",
+    help="After so long without an acceptance voice alone no longer opens; 0 for never.  "
+    "[default: as before]",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def accept(session: Session, far: float | None, hours: float | None, yes: bool) -> None:
+    """Let the model package in use decide, and seal that in the vault.
+
+    It shows what changes, and takes the vault's key.
+    """
+    from edge_unlock.scoring import Scorer, rate_name
+    from edge_unlock.trust import policy_for
+
+    old = session.sealed_policy
+    if old is not None:
+        far = old.false_accept_rate if far is None else far
+        hours = old.idle_limit_hours if hours is None else hours
+    if far is not None:
+        far = Scorer(session.package).rate(rate_name(far))  # refuses what the model cannot do
+    new = policy_for(session.package, false_accept_rate=far, idle_limit_hours=hours or None)
+    if new == old:
+        click.echo("accepted already")
+        return
+    if old is not None:
+        _tell("old", old)
+    _tell("new", new)
+    if not yes:
+        click.confirm("Decide by the new one from now on?", abort=True, err=True)
+    session.vault.accept(new)
+    click.echo(f"accepted: {new.package.name} {new.package.version}")
+    for entry in session.vault.users():
+        if entry.identity != session.identity:
+            click.echo(f"{entry.name} has to enroll again: the network is another one", err=True)
+
+
+def _tell(label: str, policy: Policy) -> None:
+    package = policy.package
+    points = ", ".join(f"{name} at {score:.3f}" for name, score in package.thresholds.items())
+    rate, hours = policy.false_accept_rate, policy.idle_limit_hours
+    click.echo(
+        f"{label}: {package.name} {package.version}, manifest {package.manifest_sha256.hex()[:12]}"
+    )
+    click.echo(f"  thresholds: {points}")
+    click.echo(
+        f"  false-accept rate: {'the default of the model' if rate is None else f'{rate:g}'}"
+    )
+    click.echo(f"  idle limit: {'none' if hours is None else f'{hours:g} hours'}")
+
+
+def _fields(policy: Policy) -> dict[str, Any]:
+    from edge_unlock.vault.policy import policy_to_json
+
+    return policy_to_json(policy)
