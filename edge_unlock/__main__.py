@@ -7,6 +7,9 @@ Nothing is imported at the top: Ctrl-C must find somebody who expects it.
 def main() -> None:
     """Load the command and run it; Ctrl-C while it loads ends it as it does later."""
     try:
+        from edge_unlock.secrecy import refuse_dumps  # noqa: PLC0415
+
+        refuse_dumps()
         from edge_unlock.cli import main as command  # noqa: PLC0415
         from edge_unlock.cli.streams import prepared  # noqa: PLC0415
 

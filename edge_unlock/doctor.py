@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_unlock import demo
 from edge_unlock.errors import EdgeUnlockError
-from edge_unlock.vault import KeyFile, Passphrase
+from edge_unlock.vault import KeyFile, Passphrase, SystemdCredential
 
 if TYPE_CHECKING:
     from edge_unlock.audio import Samples
@@ -34,7 +34,10 @@ MAX_NOISE_DBFS = -35.0
 PROTECTION = {
     KeyFile.kind: "protects a copied vault, not a stolen card",
     Passphrase.kind: "protects a stolen card as well as the passphrase is strong",
+    SystemdCredential.kind: "protects a copied vault, and with a TPM a stolen card",
 }
+
+KEY_WITHIN_HINT = "Name a place elsewhere with `keyfile` in config.toml, and rekey."
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,11 @@ def examine(
     open_vault: Callable[[], Vault],
     device: str | int | None,
 ) -> Iterator[Finding]:
-    """Run all checks; a check that raises has failed, and the others still run."""
-    checks: list[tuple[str, Callable[[], str]]] = [
+    """Run all checks; a check that raises has failed, and the others still run.
+
+    One that returns has passed: it gives the detail, and perhaps a hint.
+    """
+    checks: list[tuple[str, Callable[[], tuple[str, ...]]]] = [
         ("model", lambda: _check_model(load_model, trust)),
         ("voice detection", _check_segmenter),
         ("vault", lambda: _check_vault(open_vault)),
@@ -62,14 +68,16 @@ def examine(
     ]
     for name, check in checks:
         try:
-            yield Finding(name, True, check())
+            yield Finding(name, True, *check())
         except EdgeUnlockError as error:
             yield Finding(name, False, str(error), error.hint)
         except (ImportError, OSError) as error:  # how libraries that are broken show it
             yield Finding(name, False, f"a library is broken: {error}", "Install it again.")
 
 
-def _check_model(load_model: Callable[[], ModelPackage], trust: Callable[[], Trust]) -> str:
+def _check_model(
+    load_model: Callable[[], ModelPackage], trust: Callable[[], Trust]
+) -> tuple[str, ...]:
     import numpy as np
 
     from edge_unlock.audio import SAMPLE_RATE_HZ
@@ -84,11 +92,11 @@ def _check_model(load_model: Callable[[], ModelPackage], trust: Callable[[], Tru
     )
     calibrated = "calibrated" if manifest.calibration else "not calibrated"
     return (
-        f"{manifest.name} {manifest.version}, {vouched}, {calibrated}; operating points: {points}"
+        f"{manifest.name} {manifest.version}, {vouched}, {calibrated}; operating points: {points}",
     )
 
 
-def _check_segmenter() -> str:
+def _check_segmenter() -> tuple[str, ...]:
     from edge_unlock.audio import File
     from edge_unlock.segment import Segmenter
 
@@ -98,20 +106,20 @@ def _check_segmenter() -> str:
     found += segmenter.flush()
     if not found:
         raise EdgeUnlockError("no speech was found in a recording of speech", "Install again.")
-    return "finds the speech in the demo's recording"
+    return ("finds the speech in the demo's recording",)
 
 
-def _check_vault(open_vault: Callable[[], Vault]) -> str:
+def _check_vault(open_vault: Callable[[], Vault]) -> tuple[str, ...]:
     vault = open_vault()
     lines = vault.audit.verify()
     vault.check_writable()
-    return (
-        f"{len(vault.users())} enrolled, audit log of {lines} lines intact; "
-        f"{vault.key_kind}: {PROTECTION[vault.key_kind]}"
-    )
+    found = f"{len(vault.users())} enrolled, audit log of {lines} lines intact; {vault.key_kind}"
+    if vault.key_lies_within:
+        return (f"{found}: protects nothing, for it lies in the state directory", KEY_WITHIN_HINT)
+    return (f"{found}: {PROTECTION[vault.key_kind]}",)
 
 
-def _check_microphone(device: str | int | None) -> str:
+def _check_microphone(device: str | int | None) -> tuple[str, ...]:
     import numpy as np
 
     from edge_unlock.audio import SAMPLE_RATE_HZ, Microphone
@@ -149,4 +157,4 @@ def _check_microphone(device: str | int | None) -> str:
         raise EdgeUnlockError(detail, "It is muted: raise its level with `alsamixer`.")
     if noise_dbfs > MAX_NOISE_DBFS:
         raise EdgeUnlockError(detail, "Too loud: lower its level, or find a quieter place.")
-    return detail
+    return (detail,)

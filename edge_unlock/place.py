@@ -35,6 +35,8 @@ ONE_VOICE_PRIOR = 0.2
 """How often two utterances of a broadcast or a conversation are by one person."""
 PRIOR_VOICES = 5.0
 """The thresholds of the model are worth so many voices of the place. Set on held-out speakers."""
+FEW = 0.05
+"""Of strangers: what they reach is the rarest that some ten voices can tell of."""
 GREATEST_SHIFT = 0.15
 """No place that was heard needed more; what seems to is a mistake."""
 
@@ -145,15 +147,15 @@ def survey(
         )
     others = others[:MOST_VOICES]
     rows = np.stack([one.row for one in others])
-    excess = np.array(
-        [
-            _excess(scorer.placed(np.delete(rows, number, axis=0)), owners, one)
-            for number, one in enumerate(others)
-        ]
-    )
+    excess = [
+        _excess(scorer.placed(np.delete(rows, number, axis=0)), owners, one)
+        for number, one in enumerate(others)
+    ]
     shift = _shift(excess)
     without = [
-        scorer.placed(np.delete(rows, number, axis=0), _shift(np.delete(excess, number)))
+        scorer.placed(
+            np.delete(rows, number, axis=0), _shift(excess[:number] + excess[number + 1 :])
+        )
         for number in range(len(others))
     ]
     return Survey(
@@ -203,19 +205,32 @@ class _Owner(NamedTuple):
         return accepts(float(np.mean(scores)), float(np.mean(sure)))
 
 
-def _excess(scorer: Scorer, owners: Sequence[_Owner], voice: _Voice) -> float:
-    """By how much a voice scores higher than strangers do elsewhere; 0 where nobody is enrolled."""
+def _excess(scorer: Scorer, owners: Sequence[_Owner], voice: _Voice) -> Floats:
+    """By how much each comparison of a voice exceeds what few strangers reach elsewhere: (n,)."""
+    if not scorer.knows_rates:
+        return np.zeros(0)
     found = [
-        scorer.excess(scorer.score(owner.template, one.embedding), one.quality, owner.utterances)
+        scorer.score(owner.template, one.embedding)
+        - scorer.threshold(rate_name(FEW), quality=one.quality, enrolled=owner.utterances)
         for owner in owners
         for one in voice.utterances
     ]
-    return float(np.mean(found)) if found else 0.0
+    return np.array(found)
 
 
-def _shift(excess: Floats) -> float:
-    """What thresholds rise by, from the excess (n,) of each voice: drawn to 0 where n is small."""
-    shift = excess.sum() / (len(excess) + PRIOR_VOICES)
+def _shift(excess: Sequence[Floats]) -> float:
+    """What thresholds rise by, so that as few strangers reach them here.
+
+    Each voice, of its comparisons ``excess``, counts alike. Where voices are few it is drawn to 0.
+    """
+    values = np.concatenate(excess)
+    if not len(values):
+        return 0.0
+    weights = np.concatenate([np.full(len(one), 1 / len(one)) for one in excess])
+    order = np.argsort(values)
+    below = (np.cumsum(weights[order]) - weights[order] / 2) / weights.sum()
+    reached = float(np.interp(1 - FEW, below, values[order]))
+    shift = reached * len(excess) / (len(excess) + PRIOR_VOICES)
     return float(np.clip(shift, -GREATEST_SHIFT, GREATEST_SHIFT))
 
 

@@ -163,16 +163,6 @@ class Scorer:
             f"Choose one of: {', '.join(known)}; or a rate of {LEAST_RATE:g} to {GREATEST_RATE:g}.",
         )
 
-    def excess(
-        self, score: float, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED
-    ) -> float:
-        """By how much a stranger's score exceeds what strangers have on the average elsewhere.
-
-        0 for a model that does not know how high strangers score.
-        """
-        nontarget = self._manifest.nontarget
-        return 0.0 if nontarget is None else score - float(nontarget.location(quality, enrolled))
-
     def bayes_threshold(self, prior: float, quality: Quality = USUAL) -> float:
         """The score from which one speaker is likelier than two, if ``prior`` of the pairs are one.
 

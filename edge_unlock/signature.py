@@ -9,22 +9,29 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from edge_unlock.errors import ModelError
+from edge_unlock import files
+from edge_unlock.errors import ModelError, VaultError, VaultMissingError
 
 SIGNATURE_NAME = "manifest.sig"
+MAX_KEY_BYTES = 16 * 1024
 CONTEXT = b"edge-unlock model manifest 1\n"
 """Stands before the signed bytes, so that no signature made for something else can serve."""
 
 
 def read_public_key(path: Path) -> Ed25519PublicKey:
-    """The Ed25519 public key in a PEM file; ``ModelError`` when there is none."""
+    """The Ed25519 public key in a PEM file that root or this user alone may have written.
+
+    Raises ``ModelError``.
+    """
     try:
-        key = load_pem_public_key(path.read_bytes())
-    except OSError as error:
+        key = load_pem_public_key(files.read_path(path, MAX_KEY_BYTES, files.check_trusted))
+    except VaultMissingError as error:
         raise ModelError(
-            f"cannot read the trusted key {path}: {error.strerror}",
+            f"cannot read the trusted key {path}: there is none",
             "Give the .pub file of whoever signs the models.",
         ) from error
+    except VaultError as error:
+        raise ModelError(f"cannot read the trusted key: {error}", error.hint) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ModelError(f"{path} is no public key", "Give an Ed25519 key in PEM form.") from error
     if not isinstance(key, Ed25519PublicKey):

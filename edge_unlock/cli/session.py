@@ -6,14 +6,20 @@ import math
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from edge_unlock.errors import DeviceError, KeySourceError, PolicyError, WrongKeyError
+from edge_unlock.errors import (
+    ConfigError,
+    DeviceError,
+    KeySourceError,
+    PolicyError,
+    VaultError,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,10 +33,12 @@ if TYPE_CHECKING:
     from edge_unlock.scoring import Scorer
     from edge_unlock.segment import Segmenter
     from edge_unlock.trust import Trust
-    from edge_unlock.vault import KeyFile, ModelIdentity, Passphrase, Policy, Vault
+    from edge_unlock.vault import KeySource, ModelIdentity, Policy, Vault
 
 PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_PASSPHRASE_FILE"  # noqa: S105  # a name
 NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  # a name
+
+MAX_PASSPHRASE_FILE_BYTES = 4096
 
 STREAM = "-"
 """The input that is raw PCM on standard input."""
@@ -183,36 +191,24 @@ class Session:
         from edge_unlock.vault import KeyFile, Vault
 
         kind = Vault.key_source_kind(self.home)
-        try:
-            vault = Vault.open(self.home, self.key_source(kind))
-        except WrongKeyError:
-            if kind != KeyFile.kind or not self.next_keyfile.exists():
-                raise
-            # a rekey was interrupted after the vault had changed its key: finish it
-            vault = Vault.open(self.home, KeyFile(self.next_keyfile))
-            self.next_keyfile.replace(self.keyfile)
-        return self._open.enter_context(vault)
+        vault = self._open.enter_context(Vault.open(self.home, self.key_source(kind)))
+        # An interrupted change may have left an old key; one that cannot be destroyed now, on a
+        # medium that is read-only, must not keep a door shut.
+        with suppress(ConfigError, KeySourceError):
+            vault.settle_key(self.key_source(KeyFile.kind))
+        return vault
 
-    @cached_property
-    def keyfile(self) -> Path:
-        """The key of a vault with a key file."""
-        from edge_unlock.config import default_keyfile
-
-        return self.settings.keyfile or default_keyfile()
-
-    @property
-    def next_keyfile(self) -> Path:
-        """Where a new key lies until the vault has changed to it."""
-        return self.keyfile.with_name(f"{self.keyfile.name}.next")
-
-    def key_source(self, kind: str, *, new: bool = False) -> KeyFile | Passphrase:
+    def key_source(self, kind: str, *, new: bool = False) -> KeySource:
         """The key source of that kind; a ``new`` passphrase is asked for twice."""
-        from edge_unlock.vault import KeyFile, Passphrase
+        from edge_unlock.config import default_keyfile, shared_keyfile
+        from edge_unlock.vault import KeyFile, Passphrase, SystemdCredential
 
         if kind == KeyFile.kind:
-            if new:
-                self.keyfile.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return KeyFile(self.keyfile)
+            if self.settings.keyfile:
+                return KeyFile(self.settings.keyfile)
+            return KeyFile(default_keyfile(), shared_keyfile())
+        if kind == SystemdCredential.kind:
+            return SystemdCredential()
         return Passphrase(passphrase_asker("Passphrase of the vault", new=new))
 
     def source(self, path: str | None, device: str | None, max_s: float = math.inf) -> SampleSource:
@@ -302,11 +298,16 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
                 prompt, hide_input=True, confirmation_prompt=new, err=True, prompt_suffix=": "
             )
             return entered.strip()
+        from edge_unlock import files
+
         try:
-            return Path(path).read_text(encoding="utf-8-sig").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            data = files.read_path(Path(path), MAX_PASSPHRASE_FILE_BYTES, files.check_secret)
+            return data.decode("utf-8-sig").strip()
+        except VaultError as error:
+            raise KeySourceError(f"no passphrase: {error}", error.hint) from error
+        except UnicodeDecodeError as error:
             raise KeySourceError(
-                f"cannot read the passphrase from {path}", "Name a text file that you can read."
+                f"no passphrase: {path} is no text", "Write it in UTF-8."
             ) from error
 
     return ask

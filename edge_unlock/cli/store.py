@@ -1,21 +1,29 @@
 """Commands that manage the vault: init, list, remove, enable, export,
 import, rekey."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_unlock.cli.session import Session, passphrase_asker, print_json
-from edge_unlock.vault import KeyFile, Passphrase
+from edge_unlock.vault import KeyFile, Passphrase, SystemdCredential
+
+if TYPE_CHECKING:
+    from edge_unlock.vault import Vault
 
 key_source_option = click.option(
     "--key-source",
     "kind",
-    type=click.Choice([KeyFile.kind, Passphrase.kind]),
+    type=click.Choice([KeyFile.kind, Passphrase.kind, SystemdCredential.kind]),
     default=KeyFile.kind,
     show_default=True,
-    help="What opens the vault: a key file (protects a copied vault), or a passphrase "
-    "(protects a stolen card, and is asked for each time).",
+    help="What opens the vault: a key file (protects a copied vault), a passphrase (protects a "
+    "stolen card, and is asked for each time), or what systemd decrypts for a service.",
 )
 
 
@@ -27,8 +35,8 @@ def init(session: Session, kind: str) -> None:
     from edge_unlock.vault import Vault
 
     policy = session.first_policy()
-    with Vault.create(session.home, session.key_source(kind, new=True), policy):
-        pass
+    with Vault.create(session.home, session.key_source(kind, new=True), policy) as vault:
+        _warn_of_key_place(vault)
     click.echo(f"created: {session.home} (key source: {kind})")
 
 
@@ -65,7 +73,8 @@ def remove(session: Session, name: str, yes: bool) -> None:
     vault = session.vault
     if not yes:
         click.confirm(f"Erase the template of {name}?", abort=True, err=True)
-    vault.remove(name)
+    with _told_of_shared_key(vault):
+        vault.remove(name)
     click.echo(f"removed: {name}")
 
 
@@ -101,8 +110,8 @@ def import_(session: Session, file: Path, kind: str) -> None:
     passphrase = Passphrase(passphrase_asker("Passphrase of the export", new=False))
     policy = session.first_policy()
     key_source = session.key_source(kind, new=True)
-    with Vault.import_(session.home, file, passphrase, key_source, policy):
-        pass
+    with Vault.import_(session.home, file, passphrase, key_source, policy) as vault:
+        _warn_of_key_place(vault)
     click.echo(f"imported: {session.home} (key source: {kind})")
 
 
@@ -112,9 +121,32 @@ def import_(session: Session, file: Path, kind: str) -> None:
 def rekey(session: Session, kind: str) -> None:
     """Change what opens the vault: another passphrase, or another kind of key."""
     vault = session.vault
-    if kind == KeyFile.kind:
-        vault.rekey(KeyFile(session.next_keyfile))
-        session.next_keyfile.replace(session.keyfile)
-    else:
+    with _told_of_shared_key(vault):
         vault.rekey(session.key_source(kind, new=True))
+    _warn_of_key_place(vault)
     click.echo(f"rekeyed: {session.home} (key source: {kind})")
+
+
+def _warn_of_key_place(vault: Vault) -> None:
+    """Say so where the key protects nothing."""
+    if vault.key_lies_within:
+        from edge_unlock.doctor import KEY_WITHIN_HINT
+
+        click.echo(
+            "edge-unlock: warning: the key lies in the state directory: who copies that has both",
+            err=True,
+        )
+        click.echo(f"hint: {KEY_WITHIN_HINT}", err=True)
+
+
+@contextmanager
+def _told_of_shared_key(vault: Vault) -> Iterator[None]:
+    """Say, after a change, that a key file of an earlier release was not destroyed."""
+    shared = vault.key_may_be_shared
+    yield
+    if shared:
+        click.echo(
+            "edge-unlock: the former key file stays, for it may open other vaults: delete it if "
+            "it opens none",
+            err=True,
+        )

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 from edge_unlock.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from edge_unlock.vault.keys import Argon2Cost, KeyFile, KeySource, Passphrase
+    from edge_unlock.vault.credential import SystemdCredential
+    from edge_unlock.vault.keyfile import KeyFile
+    from edge_unlock.vault.keys import KeySource
     from edge_unlock.vault.names import validate_user_name
+    from edge_unlock.vault.passphrase import Argon2Cost, Passphrase
     from edge_unlock.vault.policy import AcceptedPackage, Policy
     from edge_unlock.vault.record import Consent, ModelIdentity, Place, Template, UserEntry
     from edge_unlock.vault.turn import Turn
@@ -22,6 +25,7 @@ __all__ = [
     "Passphrase",
     "Place",
     "Policy",
+    "SystemdCredential",
     "Template",
     "Turn",
     "UserEntry",
@@ -32,14 +36,15 @@ __getattr__ = lazy_names(
     __name__,
     {
         "AcceptedPackage": "policy",
-        "Argon2Cost": "keys",
+        "Argon2Cost": "passphrase",
         "Consent": "record",
-        "KeyFile": "keys",
+        "KeyFile": "keyfile",
         "KeySource": "keys",
         "ModelIdentity": "record",
-        "Passphrase": "keys",
+        "Passphrase": "passphrase",
         "Place": "record",
         "Policy": "policy",
+        "SystemdCredential": "credential",
         "Template": "record",
         "Turn": "turn",
         "UserEntry": "record",

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from edge_unlock import files
 from edge_unlock.errors import AuthenticationError, VaultError, VaultMissingError
-from edge_unlock.vault import files
 
 _TRIAL_BYTES = 16 * 1024  # more than the counters, the log's end and a line take together
 
@@ -26,8 +26,10 @@ class Directory:
         """Open ``path``, or its last part relative to the descriptor ``within``.
 
         Raises VaultMissingError when there is none, VaultError when it is a symbolic link,
-        belongs to another user, or may be used by others.
+        belongs to another user, may be used by others, or lies where all may write.
         """
+        if within is None:
+            files.check_parents(path)
         with files.os_errors(str(path)):
             name = path if within is None else path.name
             descriptor = os.open(name, files.DIRECTORY_FLAGS, dir_fd=within)
@@ -114,6 +116,11 @@ class Directory:
         """Delete a file."""
         with files.os_errors(self._noun(name)):
             os.unlink(name, dir_fd=self._descriptor)
+
+    def sweep(self) -> None:
+        """Delete what writes that a crash cut short have left; to be called under the lock."""
+        for name in filter(files.is_temporary, self.names()):
+            self.remove(name)
 
     def _noun(self, name: str) -> str:
         return str(self.path / name)

@@ -1,6 +1,8 @@
-"""Which user names the vault accepts."""
+"""Which user names the vault accepts, and which of them only look different."""
 
 import unicodedata
+from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 from edge_unlock.errors import UserNameError
@@ -34,3 +36,44 @@ def validate_user_name(name: str) -> str:
 def _is_allowed(character: str) -> bool:
     category = unicodedata.category(character)
     return category[0] in "LM" or category == "Nd" or character in _PUNCTUATION
+
+
+def find_look_alike(name: str, others: Iterable[str]) -> str | None:
+    """Return one of the ``others`` that a person could take for ``name``, if there is one.
+
+    As with Unicode's skeletons (UTS #39), names are compared after each character was replaced
+    by one that stands for all that look like it; the case of letters makes no difference.
+    """
+    views = _views(name)
+    for other in others:
+        if any(one == view for one, view in zip(_views(other), views, strict=True)):
+            return other
+    return None
+
+
+def _views(name: str) -> tuple[str, str]:
+    """Two views of a name, of which either makes it look like another.
+
+    Case is ignored before look-alikes are, or Ilse, whose I is like an l, would not be ilse; and
+    after, or AI would not be al.
+    """
+    whole = unicodedata.normalize("NFKC", name)
+    return _skeleton(whole.casefold()), _skeleton(_skeleton(whole).casefold())
+
+
+def _skeleton(text: str) -> str:
+    return "".join(map(_stand_in, unicodedata.normalize("NFD", text)))
+
+
+@cache
+def _stand_in(character: str) -> str:
+    """Return what stands for all that look like ``character``."""
+    from confusable_homoglyphs.confusables import confusables_data  # noqa: PLC0415  # 40 ms
+
+    found, waiting = {character}, [character]
+    while waiting:  # the data leads from each to some: the whole family is to be found
+        # the marks that set off writing from right to left are no part of how it looks
+        like = {one["c"].strip("\u200e") for one in confusables_data.get(waiting.pop(), ())}
+        waiting.extend(like - found)
+        found |= like
+    return min(found, key=lambda one: (-len(one), one))  # the longest: an m is like an rn

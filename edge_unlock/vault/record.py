@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from edge_unlock.errors import VaultError
 
 MAX_EMBEDDING_SIZE: Final = 2048
+MAX_PURPOSE_CHARACTERS: Final = 200
+MAX_POINT_CHARACTERS: Final = 64
+MAX_TIME_CHARACTERS: Final = 40
 _DIGEST_BYTES: Final = 32
 _NORM_TOLERANCE: Final = 1e-3
 
@@ -30,9 +33,10 @@ class ModelIdentity:
     def __post_init__(self) -> None:
         if len(self.model_sha256) != _DIGEST_BYTES or len(self.feature_sha256) != _DIGEST_BYTES:
             raise VaultError("a model identity holds two SHA-256 digests of 32 bytes each")
-        if not 1 <= self.embedding_size <= MAX_EMBEDDING_SIZE or self.dtype != "float32":
+        in_range = _is_count(self.embedding_size) and self.embedding_size <= MAX_EMBEDDING_SIZE
+        if not in_range or self.dtype != "float32":
             raise VaultError(
-                f"embeddings of {self.embedding_size} {self.dtype} values cannot be stored",
+                "embeddings of that size or element type cannot be stored",
                 f"the vault stores float32 and up to {MAX_EMBEDDING_SIZE} dimensions",
             )
 
@@ -47,18 +51,11 @@ class Consent:
     """What for, one line of 1 to 200 printable characters."""
 
     def __post_init__(self) -> None:
-        try:
-            offset = datetime.fromisoformat(self.when).utcoffset()
-        except ValueError:
-            offset = None
-        if offset != timedelta(0) or len(self.when) > 40:
+        _check_time(self.when)
+        if not _is_line(self.purpose, MAX_PURPOSE_CHARACTERS):
             raise VaultError(
-                f"{self.when[:40]!a} is not a date and time in UTC",
-                "write it as 2025-01-31T12:00:00+00:00",
-            )
-        if not (1 <= len(self.purpose) <= 200 and self.purpose.isprintable()):
-            raise VaultError(
-                "the purpose of a consent is one printable line of 1 to 200 characters",
+                "the purpose of a consent is one printable line of 1 to "
+                f"{MAX_PURPOSE_CHARACTERS} characters",
                 "say in a few words what the person agreed to",
             )
 
@@ -85,6 +82,18 @@ class UserEntry:
     def bound_to(self) -> str:
         """What the record is good for alone."""
         return self.name
+
+    def __post_init__(self) -> None:
+        _check_time(self.created)
+        _check_time(self.updated)
+        if not _is_count(self.utterances):
+            raise VaultError("a template has a whole number of utterances, of which 1 is the least")
+        point = self.operating_point
+        if point is not None and not _is_line(point, MAX_POINT_CHARACTERS):
+            raise VaultError(
+                "the name of an operating point is one printable line of 1 to "
+                f"{MAX_POINT_CHARACTERS} characters"
+            )
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,28 @@ class Place:
 def utc_now() -> str:
     """Return the time as the vault writes it: ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _check_time(text: str) -> None:
+    """Raise VaultError unless ``text`` is a date and time in UTC, by ISO 8601."""
+    try:
+        offset = datetime.fromisoformat(text).utcoffset()
+    except (TypeError, ValueError):
+        offset = None
+    if offset != timedelta(0) or len(text) > MAX_TIME_CHARACTERS:
+        shown = text[:MAX_TIME_CHARACTERS] if isinstance(text, str) else text
+        raise VaultError(
+            f"{ascii(shown)[:60]} is not a date and time in UTC",
+            "write it as 2025-01-31T12:00:00+00:00",
+        )
+
+
+def _is_line(text: object, max_characters: int) -> bool:
+    return isinstance(text, str) and 1 <= len(text) <= max_characters and text.isprintable()
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and number >= 1  # True is no count
 
 
 def unit_rows(embeddings: ArrayLike, size: int) -> NDArray[np.float32]:

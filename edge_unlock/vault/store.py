@@ -21,7 +21,7 @@ that, and the next change begins by finishing it. Everything else was put back.
 import re
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -40,7 +40,7 @@ from edge_unlock.errors import (
     WrongKeyError,
 )
 from edge_unlock.policy import Attempts, uptime
-from edge_unlock.vault import files, transform
+from edge_unlock.vault import transform
 from edge_unlock.vault.container import (
     HEADER_BYTES,
     ID_BYTES,
@@ -54,7 +54,7 @@ from edge_unlock.vault.container import (
 )
 from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import LEGACY_FILES, PURPOSE, STATE, STATE_LIMIT, State
-from edge_unlock.vault.keys import Kek
+from edge_unlock.vault.keys import Kek, KeySource
 from edge_unlock.vault.manifest import Entry, Manifest, Row
 from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import (
@@ -98,10 +98,9 @@ class Snapshot:
     state: State = _EMPTY
 
     @classmethod
-    def new(cls, kek: Kek) -> "Snapshot":
+    def new(cls, kek: Kek, vault_id: bytes) -> "Snapshot":
         """Return the state of a vault without users."""
-        vault_id, vmk = secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES)
-        return cls(kek, vault_id, vmk, Manifest.new())
+        return cls(kek, vault_id, secrets.token_bytes(KEY_BYTES), Manifest.new())
 
     def following(self) -> "Snapshot":
         """Return the state that the next change starts from."""
@@ -166,22 +165,24 @@ class Snapshot:
 
 
 class Store:
-    """The files of one vault, opened with its key-encryption key."""
+    """The files of one vault, opened with the key-encryption key of a key source."""
 
     log: Log
 
-    def __init__(self, home: Directory, records: Directory, kek: Kek) -> None:
+    def __init__(self, home: Directory, records: Directory, kek: Kek, source: KeySource) -> None:
         self.home = home
         self._records = records
         self.kek = kek
+        self.source = source
         self._mutex = threading.RLock()
         self._next: Snapshot | None = None
         self._written: State | None = None
+        self._afterwards: list[Callable[[], None]] = []
 
     @classmethod
-    def open(cls, home: Directory, kek: Kek, *, create: bool = False) -> "Store":
+    def open(cls, home: Directory, kek: Kek, source: KeySource, *, create: bool = False) -> "Store":
         """Open the files in ``home``; nothing is read yet."""
-        return cls(home, home.subdirectory(RECORDS, create=create), kek)
+        return cls(home, home.subdirectory(RECORDS, create=create), kek, source)
 
     def close(self) -> None:
         """Release the directories; later use raises VaultError."""
@@ -205,6 +206,7 @@ class Store:
                 yield self._next
                 return
             with self.home.locked():
+                self._sweep()
                 snapshot = self._load()
                 if snapshot.state.unsettled:
                     event = "interrupted" if snapshot.manifest.turn is not None else "migrated"
@@ -254,8 +256,15 @@ class Store:
             yield
             if self._next.state.unsettled:
                 self._settle(self._next)
+                for call in self._afterwards:
+                    call()
         finally:
             self._next = self._written = None
+            self._afterwards.clear()
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Have this called once the present change is settled, while the lock is still held."""
+        self._afterwards.append(call)
 
     def _settle(self, snapshot: Snapshot) -> None:
         state = snapshot.state
@@ -267,11 +276,12 @@ class Store:
         current: list[Row[Any]] = [*manifest.rows.values(), *filter(None, (manifest.place,))]
         named = {_record_name(row.record_id) for row in current}
         for name in self._records.names():
-            if (_RECORD_NAME.fullmatch(name) and name not in named) or files.is_temporary(name):
+            if _RECORD_NAME.fullmatch(name) and name not in named:
                 self._records.remove(name)
         for name in self.home.names():
-            if files.is_temporary(name) or name in LEGACY_FILES.values():
+            if name in LEGACY_FILES.values():
                 self.home.remove(name)
+        self._sweep()
 
     def _write(self, snapshot: Snapshot) -> None:
         key = snapshot.journal_key(PURPOSE)
@@ -335,7 +345,12 @@ class Store:
         return transform.recover(protected, snapshot.vmk, row.record_id)
 
     def _load(self) -> Snapshot:
-        snapshot = Snapshot.from_bytes(read_manifest_file(self.home), self.kek)
+        blob = read_manifest_file(self.home)
+        header = Header.read(blob, "key slot")
+        renewed = header.kek_id == self.kek.id and header.kek_parameters != self.kek.parameters
+        if renewed and self.source.renewable:  # by another process; nobody has to be asked
+            self.kek = self.source.recover(header.record_id, header.kek_parameters)
+        snapshot = Snapshot.from_bytes(blob, self.kek)
         turn = snapshot.manifest.turn
         if turn is None and STATE not in self.home.names():
             state, turn = self._legacy_state(snapshot), 0
@@ -365,6 +380,10 @@ class Store:
         }
         attempts = Attempts.migrated(sections["attempts"], uptime())
         return State(1, True, {**sections, "attempts": attempts.to_bytes()})
+
+    def _sweep(self) -> None:
+        self.home.sweep()
+        self._records.sweep()
 
 
 def read_manifest_file(home: Directory) -> bytes:

@@ -13,20 +13,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_unlock import files
 from edge_unlock.errors import AuthenticationError, VaultError, VaultMissingError, WrongKeyError
-from edge_unlock.vault import files
 from edge_unlock.vault.container import (
     EXPORT_FILE,
     HEADER_BYTES,
     ID_BYTES,
+    VAULT_FILE,
     Context,
     Header,
     seal,
     unseal,
 )
-from edge_unlock.vault.keys import Passphrase
 from edge_unlock.vault.manifest import entry_from_json, entry_to_json
-from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.names import find_look_alike, validate_user_name
+from edge_unlock.vault.passphrase import Passphrase
 from edge_unlock.vault.record import UserEntry, unit_rows
 
 Member = tuple[UserEntry, NDArray[np.float32]]
@@ -35,6 +36,8 @@ Member = tuple[UserEntry, NDArray[np.float32]]
 _TYPE: Final = "export"
 _LENGTH: Final = struct.Struct(">I")
 _STORED_DTYPE: Final = np.dtype("<f4")
+_MAX_VALUES: Final = VAULT_FILE.max_length // _STORED_DTYPE.itemsize  # of one template
+_MAX_MEMBERS: Final = 256  # a manifest of 64 KiB holds fewer
 
 
 def write(path: Path, members: Iterable[Member], passphrase: Passphrase) -> None:
@@ -42,11 +45,12 @@ def write(path: Path, members: Iterable[Member], passphrase: Passphrase) -> None
 
     Raises VaultExistsError when ``path`` exists, KeySourceError for a weak passphrase.
     """
-    kek = passphrase.new()
+    export_id = secrets.token_bytes(ID_BYTES)
+    kek = passphrase.new(export_id)
     blob = seal(
         _pack(members),
         kek.key,
-        Context(_TYPE, secrets.token_bytes(ID_BYTES)),
+        Context(_TYPE, export_id),
         form=EXPORT_FILE,
         kek_id=kek.id,
         kek_parameters=kek.parameters,
@@ -65,13 +69,13 @@ def read(path: Path, passphrase: Passphrase) -> list[Member]:
     try:
         with files.parent_of(path) as directory:
             # Not required to be private: it may come on a stick whose file system has no modes.
-            blob = files.read(path.name, directory, str(path), limit, private=False)
+            blob = files.read(path.name, directory, str(path), limit, check=files.check_nothing)
     except VaultMissingError as error:
         raise VaultMissingError(str(error), "name a file that was exported") from error
     header = Header.read(blob, _TYPE, EXPORT_FILE)
     if len(blob) != HEADER_BYTES + header.length or header.kek_id != passphrase.kek_id:
         raise AuthenticationError(f"{path} was altered, cut short or extended", "copy it again")
-    kek = passphrase.recover(header.kek_parameters)
+    kek = passphrase.recover(header.record_id, header.kek_parameters)
     try:
         payload = unseal(blob, kek.key, Context(_TYPE, header.record_id), form=EXPORT_FILE)
     except AuthenticationError as error:
@@ -92,20 +96,38 @@ def _pack(members: Iterable[Member]) -> bytes:
 
 def _unpack(payload: bytes) -> list[Member]:
     """Undo ``_pack``. Its author knew the passphrase, but need not have been this program."""
-    members = []
     try:
         start = _LENGTH.size
         (length,) = _LENGTH.unpack_from(payload)
         values = np.frombuffer(payload, _STORED_DTYPE, offset=start + length)
-        for fields in json.loads(payload[start : start + length]):
-            entry = entry_from_json(fields)
-            if validate_user_name(entry.name) != entry.name:
-                raise ValueError("a name that is not normalised")
+        document = json.loads(payload[start : start + length])
+        if not isinstance(document, list) or len(document) > _MAX_MEMBERS:
+            raise TypeError("not a list of users, or of more than a vault can hold")
+        members: list[Member] = []
+        for entry in map(entry_from_json, document):
+            _check_name(entry.name, [other.name for other, _ in members])
             size = entry.identity.embedding_size
-            rows, values = np.split(values, [entry.utterances * size])
+            count = entry.utterances * size
+            if count > min(len(values), _MAX_VALUES):
+                raise ValueError("more rows than there are, or than a vault can hold")
+            rows, values = values[:count], values[count:]
             members.append((entry, unit_rows(rows.reshape(entry.utterances, size), size)))
         if values.size:
             raise ValueError("more rows than users")
-    except (KeyError, TypeError, ValueError, struct.error) as error:
+    except VaultError as error:
+        raise VaultError(f"the export is authentic but wrong: {error}", error.hint) from error
+    except (KeyError, TypeError, ValueError, RecursionError, struct.error) as error:
         raise VaultError("the export is authentic but not understood", "export again") from error
     return members
+
+
+def _check_name(name: str, others: list[str]) -> None:
+    """Raise VaultError or ValueError for a name that enrolling would have refused."""
+    if validate_user_name(name) != name or name in others:
+        raise ValueError("a name that is not normalised, or twice there")
+    alike = find_look_alike(name, others)
+    if alike is not None:
+        raise VaultError(
+            f"{name!a} looks like {alike!a}",
+            "remove one of them where the export came from, and export again",
+        )

@@ -4,6 +4,7 @@ What it does not notice: the whole directory put back to an older copy of itself
 need a counter outside of the disk. Keys are in memory while it is open; Python cannot wipe them.
 """
 
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,11 +23,13 @@ from edge_unlock.errors import (
 from edge_unlock.policy import Attempts, uptime
 from edge_unlock.vault import transfer
 from edge_unlock.vault.audit import AuditLog
-from edge_unlock.vault.container import Header
+from edge_unlock.vault.container import ID_BYTES, Header
 from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import Journal
-from edge_unlock.vault.keys import Kek, KeySource, Passphrase, kind_of
-from edge_unlock.vault.names import validate_user_name
+from edge_unlock.vault.keyfile import KeyFile, is_shared
+from edge_unlock.vault.keys import Kek, KeySource
+from edge_unlock.vault.names import find_look_alike, validate_user_name
+from edge_unlock.vault.passphrase import Passphrase
 from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import (
     Consent,
@@ -38,6 +41,7 @@ from edge_unlock.vault.record import (
     unit_rows,
     utc_now,
 )
+from edge_unlock.vault.sources import kind_of
 from edge_unlock.vault.store import (
     MANIFEST,
     Snapshot,
@@ -50,6 +54,8 @@ from edge_unlock.vault.store import (
 )
 from edge_unlock.vault.transfer import Member
 from edge_unlock.vault.turn import ATTEMPTS, Turn
+
+_NEW_ID = ".new-vault-id"  # as a temporary file it goes when the vault is committed
 
 
 class Vault:
@@ -104,7 +110,8 @@ class Vault:
                     f"the vault opens by {kind_of(header.kek_id)}, not by {key_source.kind}",
                     "name the right key source in the configuration",
                 )
-            vault = cls(Store.open(directory, key_source.recover(header.kek_parameters)))
+            kek = key_source.recover(header.record_id, header.kek_parameters)
+            vault = cls(Store.open(directory, kek, key_source))
             with vault._store.reading():
                 return vault
         except BaseException:
@@ -136,6 +143,31 @@ class Vault:
     def key_kind(self) -> str:
         """The kind of key that opened the vault."""
         return kind_of(self._store.kek.id)
+
+    @property
+    def key_may_be_shared(self) -> bool:
+        """Whether the key is one of an earlier release, which may open other vaults too."""
+        return is_shared(self._store.kek)
+
+    @property
+    def key_lies_within(self) -> bool:
+        """Whether who copies the vault's directory copies the key with it."""
+        source = self._store.source
+        with self._store.reading() as snapshot:
+            return isinstance(source, KeyFile) and source.lies_within(
+                self._store.home.path, snapshot.vault_id
+            )
+
+    def settle_key(self, source: KeySource) -> None:
+        """Destroy what ``source`` keeps for this vault and no longer opens it.
+
+        An interrupted ``rekey`` or ``remove`` leaves such keys. Raises KeySourceError.
+        """
+        with self._store.reading() as snapshot:
+            if source.is_settled(snapshot.vault_id, snapshot.kek):
+                return
+        with self._store.writing() as snapshot:
+            source.settle(snapshot.vault_id, snapshot.kek)
 
     def check_writable(self) -> None:
         """Raise VaultError where no attempt could be recorded: a disk that is full or read-only."""
@@ -175,8 +207,9 @@ class Vault:
         ``operating_point`` names how strictly to decide about this person. ``policy``, which they
         were made under, is sealed with the first of them.
 
-        Raises UserExistsError unless ``replace``; VaultError for unusable embeddings; PolicyError
-        if another policy is sealed.
+        Raises UserExistsError unless ``replace``, and for a name that only looks different
+        from one that is enrolled; VaultError for unusable embeddings; PolicyError if another
+        policy is sealed.
         """
         name = validate_user_name(name)
         rows = unit_rows(embeddings, identity.embedding_size)
@@ -185,6 +218,12 @@ class Vault:
             if present and not replace:
                 raise UserExistsError(
                     f"{name!a} is enrolled already", "replace the enrollment, or remove it"
+                )
+            alike = None if present else find_look_alike(name, snapshot.manifest.rows)
+            if alike is not None:
+                raise UserExistsError(
+                    f"{name!a} looks like {alike!a}, who is enrolled",
+                    "choose a name that cannot be mistaken for another",
                 )
             now = utc_now()
             created = present.entry.created if present else now
@@ -272,35 +311,41 @@ class Vault:
         with self._store.writing() as snapshot:
             if snapshot.manifest.place is None:
                 return False
-            following = self._resealed(snapshot, snapshot.kek, keep_place=False)
+            following = self._renewed(snapshot, self._store.source, keep_place=False)
             self._commit(following, self._attempts(snapshot), "place forgotten")
             return True
 
     def remove(self, name: str) -> None:
         """Forget ``name``, and re-seal everybody else under a new master key.
 
-        So the deleted record stays sealed even where its blocks survive on the card. Raises
-        UnknownUserError.
+        A key source that can renews its key, and destroys the former: an older copy of the
+        vault then opens no more. A passphrase stays, and goes on opening older copies. Raises
+        UnknownUserError, KeySourceError.
         """
         name = validate_user_name(name)
+        source = self._store.source
         with self._store.writing() as snapshot:
             row_of(snapshot, name)
-            following = self._resealed(snapshot, snapshot.kek, without=name)
+            following = self._renewed(snapshot, source, without=name)
             attempts = self._attempts(snapshot).forgetting(name)
             self._commit(following, attempts, "removed", user=name)
 
     def rekey(self, new_key_source: KeySource) -> None:
-        """Seal everything under a new master key, which a new key opens.
+        """Seal everything under a new master key, which a new key opens; destroy the former.
 
-        Raises KeySourceError when the new key cannot be had, or is the present one.
+        Raises KeySourceError when the new key cannot be had or kept, is the present one, or
+        when the former cannot be destroyed: then the vault opens by the new key nevertheless.
         """
-        kek = new_key_source.new()
+        with self._store.reading() as snapshot:
+            vault_id = snapshot.vault_id
+        kek = new_key_source.new(vault_id)  # asks, perhaps: not while others wait for the lock
         with self._store.writing() as snapshot:
             if kek.key == snapshot.kek.key:
                 raise KeySourceError(
-                    "the new key is the one in use", "name a key file that does not exist yet"
+                    "the new key is the one in use", "make another, or use another key source"
                 )
-            self._commit(self._resealed(snapshot, kek), self._attempts(snapshot), "rekeyed")
+            following = self._resealed(snapshot, kek, new_key_source)
+            self._commit(following, self._attempts(snapshot), "rekeyed")
 
     def export(self, path: Path, passphrase: Passphrase) -> None:
         """Write all users to a new file ``path``, sealed under ``passphrase``.
@@ -336,12 +381,15 @@ class Vault:
     ) -> Self:
         directory = Directory.create(home)
         try:
-            _refuse_existing(directory)  # before a key is made
-            kek = key_source.new()
-            vault = cls(Store.open(directory, kek, create=True))
-            snapshot = Snapshot.new(kek).following().under(policy)
+            with directory.locked():
+                _refuse_existing(directory)  # before a key is made
+                vault_id = _draw_id(directory)
+            kek = key_source.new(vault_id)
+            vault = cls(Store.open(directory, kek, key_source, create=True))
+            snapshot = Snapshot.new(kek, vault_id).following().under(policy)
             with vault._store.founding(snapshot):
                 _refuse_existing(directory)
+                key_source.keep(vault_id, kek, None)
                 vault.audit.create(snapshot)
                 for entry, embeddings in members:
                     snapshot = vault._store.put(snapshot, entry, embeddings)
@@ -363,11 +411,39 @@ class Vault:
             if entry.name != without
         ]
 
-    def _resealed(
-        self, snapshot: Snapshot, kek: Kek, without: str | None = None, *, keep_place: bool = True
+    def _renewed(
+        self,
+        snapshot: Snapshot,
+        source: KeySource,
+        without: str | None = None,
+        *,
+        keep_place: bool = True,
     ) -> Snapshot:
+        """Leave out somebody, or the place, under a new key where the source can make one."""
+        kek = source.new(snapshot.vault_id) if source.renewable else snapshot.kek
+        return self._resealed(snapshot, kek, source, without, keep_place=keep_place)
+
+    def _resealed(
+        self,
+        snapshot: Snapshot,
+        kek: Kek,
+        source: KeySource,
+        without: str | None = None,
+        *,
+        keep_place: bool = True,
+    ) -> Snapshot:
+        """Seal what is left under ``kek`` of ``source``; the former key goes with the commit."""
         members = self._members(snapshot, without)
         place, voices = snapshot.manifest.place, self._store.get_place(snapshot)
+        source.keep(snapshot.vault_id, kek, snapshot.kek)
+        former, vault_id = self._store.source, snapshot.vault_id
+
+        def settle() -> None:
+            self._store.source = source
+            for one in (source, former):
+                one.settle(vault_id, kek)
+
+        self._store.afterwards(settle)
         snapshot = snapshot.rekeyed(kek)
         if keep_place and place is not None and voices is not None:
             snapshot = self._store.put_place(snapshot, place.entry, voices)
@@ -381,6 +457,20 @@ class Vault:
         """Make ``snapshot`` the vault's state when the lock is released, with a line in the log."""
         self.audit.append(event, **({} if user is None else {"user": user}))
         self._store.stage({ATTEMPTS: attempts.to_bytes()}, snapshot)
+
+
+def _draw_id(directory: Directory) -> bytes:
+    """Return an id for a new vault: the one that an interrupted creation drew, if any.
+
+    So its key file is found and used again, instead of lying about, or being in the way.
+    """
+    if _NEW_ID in directory.names():
+        drawn = directory.read(_NEW_ID, ID_BYTES)
+        if len(drawn) == ID_BYTES:
+            return drawn
+    drawn = secrets.token_bytes(ID_BYTES)
+    directory.replace(_NEW_ID, drawn)
+    return drawn
 
 
 def _refuse_existing(directory: Directory) -> None:

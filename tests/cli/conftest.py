@@ -14,7 +14,7 @@ class Installation:
 
     def __init__(self, directory: Path) -> None:
         self.home = directory / "state"
-        self.keyfile = directory / "config" / "edge-unlock" / "vault.key"
+        self.keys = directory / "config" / "edge-unlock" / "keys"
         self.environment = {
             "EDGE_UNLOCK_HOME": str(self.home),
             "XDG_CONFIG_HOME": str(directory / "config"),
@@ -22,6 +22,12 @@ class Installation:
             "EDGE_UNLOCK_PASSPHRASE_FILE": None,
             "EDGE_UNLOCK_DEBUG": None,
         }
+
+    @property
+    def keyfile(self) -> Path:
+        """The one key of the one vault."""
+        (path,) = self.keys.iterdir()
+        return path
 
     def run(self, *arguments, stdin=None, **environment) -> Result:
         result = CliRunner().invoke(
@@ -72,6 +78,13 @@ def initialized(installation):
 def enrolled(initialized, people):
     assert initialized.enroll("alice", people["alice"][:4]).exit_code == 0
     return initialized
+
+
+def write_secret(path: Path, text: str | bytes) -> dict[str, str]:
+    """Write a private passphrase file; returns the environment that names it."""
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.chmod(0o600)
+    return {"EDGE_UNLOCK_PASSPHRASE_FILE": str(path)}
 
 
 def assert_error(result: Result, exit_code: int, *words: str) -> None:

@@ -7,7 +7,15 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_unlock.policy import uptime
-from edge_unlock.vault import Argon2Cost, Consent, KeyFile, ModelIdentity, Passphrase, Vault
+from edge_unlock.vault import (
+    Argon2Cost,
+    Consent,
+    KeyFile,
+    KeySource,
+    ModelIdentity,
+    Passphrase,
+    Vault,
+)
 
 SIZE = 8  # cheap: the tests are about bytes, not voices
 MODEL = ModelIdentity(b"m" * 32, b"f" * 32, SIZE)
@@ -56,7 +64,7 @@ def fail(vault: Vault, name: str) -> None:
         turn.finish(attempts.failing(), "rejected", user=name)
 
 
-def use_everything(home: Path, key: KeyFile) -> None:
+def use_everything(home: Path, key: KeySource) -> None:
     """Read every file of the vault."""
     with Vault.open(home, key) as vault:
         vault.templates(MODEL)

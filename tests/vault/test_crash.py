@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_unlock.vault import KeyFile, Vault
+from edge_unlock.vault import KeyFile, KeySource, Vault
 
-from .conftest import CONSENT, LINES, MODEL, fail, use_everything, voice
+from .conftest import CONSENT, LINES, MODEL, fail, passphrase, use_everything, voice
 
 KILLS = 200
 
@@ -140,7 +140,56 @@ def test_killed_before_each_system_call(
     assert now == new
 
 
-def opens(home: Path, key: KeyFile) -> bool:
+@pytest.mark.parametrize("change", ["renewed", "removed from", "to a passphrase"])
+def test_killed_while_the_key_changes(home: Path, key: KeyFile, change: str) -> None:
+    """The vault always opens by what is there, and what it was given before is destroyed then."""
+    known: list[KeySource] = [key, passphrase()]
+    snapshots = set()
+    for countdown in range(200):
+
+        def work(countdown: int = countdown) -> None:
+            with Vault.open(home, next(source for source in known if opens(home, source))) as vault:
+                if change == "removed from":
+                    vault.enroll("Cy", voice(3), MODEL, CONSENT)
+                new = passphrase()
+                die_after(countdown)
+                if change == "removed from":
+                    vault.remove("Cy")
+                else:
+                    vault.rekey(key if change == "renewed" else new)
+
+        _, status = os.waitpid(in_child(work), 0)
+        opening = next(source for source in known if opens(home, source))
+        snapshots.add(key.path.stat().st_size if key.path.exists() else 0)
+        with Vault.open(home, opening) as vault:
+            vault.settle_key(key)
+            assert vault.audit.verify() >= LINES
+            if "Cy" in [entry.name for entry in vault.users()]:
+                vault.remove("Cy")
+        if opening is key:
+            assert key.path.stat().st_size == 48
+        else:
+            assert not key.path.exists()
+            break
+        if os.WIFEXITED(status):
+            break
+    assert status in (0, signal.SIGKILL)
+    assert countdown > 5
+    assert 80 in snapshots or change == "to a passphrase"  # two keys, of which one opens
+
+
+def test_half_written_files_go_when_the_vault_is_next_written_to(home: Path, key: KeyFile) -> None:
+    torn = [home / ".new-0123456789abcdef", home / "records" / ".new-0123456789abcdef"]
+    for path in torn:
+        path.write_bytes(b"half a fi")
+    use_everything(home, key)
+    assert all(path.exists() for path in torn)  # another process may be writing them
+    with Vault.open(home, key) as vault:
+        vault.audit.append("accepted")
+    assert not any(path.exists() for path in torn)
+
+
+def opens(home: Path, key: KeySource) -> bool:
     try:
         use_everything(home, key)
     except Exception:

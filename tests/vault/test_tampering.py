@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_unlock import files
 from edge_unlock.errors import (
     AuthenticationError,
     EdgeUnlockError,
@@ -130,8 +131,9 @@ def test_each_claim_is_authenticated_by_itself(changed: int) -> None:
 
 def test_an_old_key_slot_before_a_new_manifest_is_refused(home: Path, key: KeyFile) -> None:
     path = home / "manifest.euv"
-    kek = key.recover(bytes(container.KEK_PARAMETER_BYTES))
     blob = path.read_bytes()
+    header = container.Header.read(blob, "key slot")
+    kek = key.recover(header.record_id, header.kek_parameters)
     again = Snapshot.from_bytes(blob, kek).to_bytes()  # the same keys, sealed once more
     with pytest.raises(AuthenticationError):
         Snapshot.from_bytes(blob[:SLOT_BYTES] + again[SLOT_BYTES:], kek)
@@ -172,14 +174,14 @@ def test_a_symbolic_link_for_the_directory_is_refused(home: Path, key: KeyFile) 
 
 
 def test_a_link_planted_for_the_temporary_is_not_followed(
-    home: Path, key: KeyFile, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    victim = home.parent / "victim"
+    victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
-    (home / "records" / ".new-guessed").symlink_to(victim)
-    with Vault.open(home, key) as vault, pytest.raises(VaultError):
-        vault.enroll("Cy", voice(3), MODEL, CONSENT)
+    (tmp_path / ".new-guessed").symlink_to(victim)
+    with files.parent_of(victim) as directory, pytest.raises(VaultError):
+        files.replace("file", directory, "file", b"data")
     assert victim.read_bytes() == b"precious"
 
 

@@ -20,11 +20,9 @@ from edge_unlock.errors import (
     WrongKeyError,
 )
 from edge_unlock.vault import (
-    Argon2Cost,
     Consent,
     KeyFile,
     ModelIdentity,
-    Passphrase,
     Vault,
     container,
     transform,
@@ -120,8 +118,6 @@ def test_remove_forgets_and_changes_the_master_key(home: Path, key: KeyFile) -> 
 
 def test_rekey_shuts_out_the_old_key(home: Path, key: KeyFile) -> None:
     with Vault.open(home, key) as vault, Vault.open(home, key) as stale:
-        with pytest.raises(KeySourceError, match="the one in use"):
-            vault.rekey(key)
         vault.rekey(passphrase())
         assert_is_home(vault)
         with pytest.raises(WrongKeyError):
@@ -134,39 +130,6 @@ def test_rekey_shuts_out_the_old_key(home: Path, key: KeyFile) -> None:
     with Vault.open(home, passphrase()) as vault:
         assert_is_home(vault)
         assert vault.audit.verify() == LINES + 1
-
-
-@pytest.mark.parametrize(
-    "phrase", ["", "short", "aaaaaaaaaaaa", "12345678", "abababab", "Password"]
-)
-def test_weak_passphrases_are_refused(tmp_path: Path, phrase: str) -> None:
-    with pytest.raises(KeySourceError):
-        Vault.create(tmp_path / "vault", passphrase(phrase))
-    assert not Vault.exists(tmp_path / "vault")
-
-
-@pytest.mark.parametrize(
-    ("memory_kib", "iterations", "lanes"),
-    [(2**32 - 1, 3, 4), (256 * 1024 + 1, 3, 4), (65536, 11, 4), (65536, 3, 17), (8, 1, 1)],
-)
-def test_argon2_cost_is_checked_before_it_is_spent(
-    home: Path, memory_kib: int, iterations: int, lanes: int
-) -> None:
-    with pytest.raises(KeySourceError):
-        Argon2Cost(memory_kib, iterations, lanes)
-    parameters = Passphrase._PARAMETERS.pack(b"s" * 16, memory_kib, iterations, lanes)
-    asked: list[str] = []
-    source = Passphrase(lambda: asked.append("asked") or "correct horse battery")
-    with pytest.raises(AuthenticationError):
-        source.recover(parameters)
-    assert not asked
-
-
-def test_accents_may_be_composed_either_way() -> None:
-    phrase = "caf\u00e9 au lait chaud"
-    kek = passphrase(phrase).new()
-    other = passphrase(unicodedata.normalize("NFD", phrase))
-    assert other.recover(kek.parameters) == kek
 
 
 def test_export_and_import(home: Path, key: KeyFile, tmp_path: Path) -> None:
