@@ -1,6 +1,6 @@
 """From scores to evidence: log-likelihood ratios that know how well a voice was heard."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -8,6 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 CALIBRATED_SECONDS = (0.6, 4.0)
 """Durations of speech that a calibration is fitted on."""
+
+Evidence = Annotated[float, msgspec.Meta(ge=-1000, le=1000)]
+"""Natural-log likelihood ratios, and what moves them: finite, and no more than anybody fits."""
+Magnitude = Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)]
 
 
 class Quality(NamedTuple):
@@ -55,11 +59,11 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     nearest within: no sound, however strange, moves the evidence further than speech does.
     """
 
-    slope: float
-    offset: float
-    seconds_weight: float = 0.0
-    magnitude_weight: float = 0.0
-    magnitudes: tuple[float, float] = (1.0, 1.0)
+    slope: Annotated[float, msgspec.Meta(ge=0.01, le=10_000)]
+    offset: Evidence
+    seconds_weight: Evidence = 0.0
+    magnitude_weight: Evidence = 0.0
+    magnitudes: tuple[Magnitude, Magnitude] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         if not self.slope > 0:

@@ -50,7 +50,7 @@ class ModelError(EdgeUnlockError):
 class PolicyError(EdgeUnlockError):
     """A model package, or a way to decide, that the vault's owner has not accepted."""
 
-    default_hint = "If you trust it, accept it with: edge-unlock model accept"
+    default_hint = "If you trust it, accept it with `edge-unlock model accept`."
 
 
 class VaultError(EdgeUnlockError):

@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
-Positive = Annotated[int, msgspec.Meta(gt=0)]
+Positive = Annotated[int, msgspec.Meta(gt=0, le=2**18)]
+"""Counts, sizes and rates of a front end; more is no speech's."""
+Coefficients = Annotated[int, msgspec.Meta(gt=0, le=512)]
+Moderate = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+"""Statistics of features: far more than any speech has, and finite."""
 
 
 class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,10 +31,10 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     hop_samples: Positive = 160
     fft_size: Positive = 512
     preemphasis: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.97
-    filters: Positive = 40
+    filters: Coefficients = 40
     low_hz: Annotated[float, msgspec.Meta(ge=0)] = 20.0
     high_hz: Annotated[float, msgspec.Meta(gt=0)] = 8_000.0
-    coefficients: Positive = 40
+    coefficients: Coefficients = 40
 
     def __post_init__(self) -> None:
         if self.window_samples > self.fft_size:
@@ -100,10 +104,10 @@ class Normalization(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     silence, whose logarithm lies far below any room's, would else spoil the running mean.
     """
 
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    prior_frames: Annotated[float, msgspec.Meta(gt=0)]
-    limit: Annotated[float, msgspec.Meta(gt=0)] = 4.0
+    mean: tuple[Moderate, ...]
+    deviation: tuple[Annotated[float, msgspec.Meta(ge=1e-6, le=1e6)], ...]
+    prior_frames: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    limit: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 4.0
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.deviation):

@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from edge_unlock.errors import LockedOutError, PolicyError
+from edge_unlock.errors import LockedOutError
 from edge_unlock.hearing import Heard
 from edge_unlock.policy import Attempts, Uptime, uptime
 from edge_unlock.quality import VERIFY_LIMITS, Fault, speech_seconds
@@ -39,8 +39,8 @@ class Gatekeeper:
     before it was compared is kept, for the next utterance, until ``close``. Who is killed before
     that has used it up.
 
-    ``policy`` is what the recognizer was made by: where another one is sealed, nothing is decided.
-    ``microphone`` tells which place it is, if one was learned.
+    ``microphone`` tells which place it is, if one was learned. With ``policy``, by which the
+    recognizer was made, nothing is decided once the vault has another (``PolicyError``).
     """
 
     def __init__(  # noqa: PLR0913 - the conditions of a lock, all but three by name
@@ -133,11 +133,8 @@ class Gatekeeper:
         """Have the recognizer know who is enrolled, and the place; say whether that was new."""
         if turn.generation == self._generation:
             return False
-        if turn.policy not in (None, self._policy):
-            raise PolicyError(
-                "what the vault decides by was changed meanwhile",
-                "Start this command again: it decides by the former policy.",
-            )
+        if self._policy is not None:
+            turn.check(self._policy)
         identity = self._recognizer.identity
         others: list[Template] = []
         if self._claimed is None:

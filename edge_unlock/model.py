@@ -6,26 +6,34 @@ checked before use, and the bytes that were hashed are the bytes that are run.
 
 import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
-from edge_unlock import shipped
+from edge_unlock import files, shipped
 from edge_unlock.calibration import Calibration
-from edge_unlock.errors import ModelError
-from edge_unlock.features import FeatureSpec, Float32, Normalization, Positive
-from edge_unlock.nontarget import NonTarget
+from edge_unlock.errors import ModelError, VaultError
+from edge_unlock.features import FeatureSpec, Float32, Normalization
+from edge_unlock.nontarget import NonTarget, Score
 from edge_unlock.signature import check_signature, read_public_key
 from edge_unlock.similarity import Similarity
 
 MANIFEST_NAME = "manifest.json"
 MAX_FILE_BYTES = 64 * 2**20
 """No model for this class of hardware is larger; a larger file is not read."""
+MAX_MANIFEST_BYTES = 2**20
+MAX_POINTS = 16
+NPY_HEADER_BYTES = 128
+"""Of a ``.npy`` file of two dimensions: numpy pads it."""
 
-Sha256Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+# \Z and not $, which lets a line end pass
+Sha256Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")]
+Line = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{1,100}\Z")]
+"""Printable text of one line: it is shown to the owner, who decides by it."""
 
 
 class PackagedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -43,8 +51,8 @@ class EncoderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     plain mean, or the last one.
     """
 
-    frames_stacked: Positive
-    embedding_size: Positive
+    frames_stacked: Annotated[int, msgspec.Meta(gt=0, le=64)]
+    embedding_size: Annotated[int, msgspec.Meta(gt=0, le=4096)]
     pooling: Literal["attention", "mean", "last"]
 
 
@@ -54,9 +62,9 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     It holds for the usual ``Quality``; ``NonTarget`` gives those of others, and other rates.
     """
 
-    name: str
+    name: Line
     false_accept_rate: Annotated[float, msgspec.Meta(gt=0, lt=1)]
-    threshold: float
+    threshold: Score
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -69,17 +77,19 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     schema: Literal[1]
     name: FileName
-    version: str
+    version: Line
     model: PackagedFile
     features: FeatureSpec
     normalization: Normalization
     encoder: EncoderSpec
-    operating_points: Annotated[tuple[OperatingPoint, ...], msgspec.Meta(min_length=1)]
+    operating_points: Annotated[
+        tuple[OperatingPoint, ...], msgspec.Meta(min_length=1, max_length=MAX_POINTS)
+    ]
     default_operating_point: str
     calibration: Calibration | None = None
     nontarget: NonTarget | None = None
     cohort: PackagedFile | None = None
-    closest_speakers: Annotated[int, msgspec.Meta(ge=0)] = 0
+    closest_speakers: Annotated[int, msgspec.Meta(ge=0, le=2**20)] = 0
     closest_weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     accuracy: dict[str, Any] = {}
     training: dict[str, Any] = {}
@@ -88,6 +98,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if len(self.normalization.mean) != self.features.coefficients:
             raise ValueError("the normalization does not fit the number of coefficients")
         names = [point.name for point in self.operating_points]
+        if len(set(names)) != len(names):
+            raise ValueError("two operating points have the same name")
         if self.default_operating_point not in names:
             raise ValueError(f"default_operating_point is none of {', '.join(names)}")
 
@@ -140,7 +152,7 @@ class ModelPackage(NamedTuple):
         when it is not that of this release.
         """
         directory = path or shipped_package()
-        raw = _read_file(directory, MANIFEST_NAME)
+        raw = _read_file(directory, MANIFEST_NAME, MAX_MANIFEST_BYTES)
         sha256 = hashlib.sha256(raw).digest()
         if path is None and not is_shipped(sha256):
             raise ModelError(
@@ -150,8 +162,10 @@ class ModelPackage(NamedTuple):
         if trusted_key is not None:
             check_signature(directory, raw, read_public_key(trusted_key))
         try:
+            # of a key that is there twice, msgspec takes the last without a word
+            json.loads(raw, object_pairs_hook=_refuse_twice)
             manifest = msgspec.json.decode(raw, type=Manifest)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             raise ModelError(
                 f"{directory / MANIFEST_NAME} is not a model manifest: {error}",
                 "Convert the model again, or install the package again.",
@@ -198,19 +212,20 @@ def is_shipped(manifest_sha256: bytes) -> bool:
     return manifest_sha256.hex() == shipped.MANIFEST_SHA256
 
 
-def _read_file(directory: Path, name: str) -> bytes:
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key is there twice")
+
+
+def _read_file(directory: Path, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
     path = directory / name
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
+        return files.read(path, None, str(path), limit, check=files.check_nothing)
+    except VaultError as error:
         raise ModelError(
-            f"cannot read {path}: {error.strerror}",
+            f"cannot read {path}: {error}",
             "Give the directory of a model package (it holds manifest.json).",
         ) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise ModelError(f"{path} is larger than {MAX_FILE_BYTES} bytes", "This is no edge model.")
-    return data
 
 
 def _read_checked(directory: Path, part: PackagedFile) -> bytes:
@@ -224,22 +239,29 @@ def _read_checked(directory: Path, part: PackagedFile) -> bytes:
 
 
 def _parse_cohort(data: bytes, size: int) -> Float32:
-    try:
-        cohort = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ModelError(
-            f"the cohort is not an array: {error}", "Convert the model again."
-        ) from error
-    if (
-        cohort.dtype not in (np.float16, np.float32)
-        or cohort.ndim != 2
-        or cohort.shape[1] != size
-        or not len(cohort)
-        or not np.allclose(np.linalg.norm(cohort, axis=1), 1, atol=1e-3)
-    ):
-        raise ModelError(
-            f"the cohort is not float16 or float32 (N, {size}) with rows of norm 1",
-            "Convert the model again.",
-        )
-    wide: Float32 = cohort.astype(np.float32)
-    return wide
+    """Read a ``.npy`` file whose header is compared with the one that is due, and never believed.
+
+    Raises ``ModelError`` unless it is float16 or float32 (N, ``size``) with rows of norm 1.
+    """
+    header, values = data[:NPY_HEADER_BYTES], data[NPY_HEADER_BYTES:]
+    for dtype in (np.dtype("<f2"), np.dtype("<f4")):
+        rows, rest = divmod(len(values), dtype.itemsize * size)
+        if rest or not rows or header != _npy_header(dtype, (rows, size)):
+            continue
+        cohort: Float32 = np.frombuffer(values, dtype).reshape(rows, size).astype(np.float32)
+        with np.errstate(over="ignore"):
+            norms = np.linalg.norm(cohort, axis=1)
+        if np.allclose(norms, 1, atol=1e-3):
+            return cohort
+    raise ModelError(
+        f"the cohort is not float16 or float32 (N, {size}) with rows of norm 1",
+        "Convert the model again.",
+    )
+
+
+def _npy_header(dtype: np.dtype[Any], shape: tuple[int, int]) -> bytes:
+    """What ``numpy.save`` writes before an array."""
+    file = io.BytesIO()
+    fields = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, fields)  # type: ignore[no-untyped-call]
+    return file.getvalue()

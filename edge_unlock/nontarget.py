@@ -12,7 +12,9 @@ from edge_unlock.calibration import CALIBRATED_SECONDS, USUAL, Quality
 USUAL_ENROLLED = 3
 """Enrollment utterances of a template."""
 
-Rate = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+Rate = Annotated[float, msgspec.Meta(ge=1e-9, lt=1)]
+Score = Annotated[float, msgspec.Meta(ge=-2, le=2)]
+"""A score, or what is added to one: all scores of unit vectors lie within."""
 
 
 class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,13 +32,13 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     not learned on.
     """
 
-    offset: float
-    seconds_weight: float
-    enrolled_weight: float = 0.0
-    rates: Annotated[tuple[Rate, ...], msgspec.Meta(min_length=2)]
-    heights: tuple[float, ...]
-    tail: Annotated[float, msgspec.Meta(gt=0)]
-    spread: Annotated[float, msgspec.Meta(ge=1)]
+    offset: Score
+    seconds_weight: Score
+    enrolled_weight: Score = 0.0
+    rates: Annotated[tuple[Rate, ...], msgspec.Meta(min_length=2, max_length=64)]
+    heights: tuple[Score, ...]
+    tail: Annotated[float, msgspec.Meta(ge=1e-3, le=1)]
+    spread: Annotated[float, msgspec.Meta(ge=1, le=1e6)]
 
     def __post_init__(self) -> None:
         if len(self.rates) != len(self.heights):

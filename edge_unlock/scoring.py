@@ -110,7 +110,7 @@ class Scorer:
             raise PolicyError(
                 f"a false-accept rate of {rate:g} is looser than the {self._loosest:g} that the "
                 "vault accepts",
-                "Ask for a stricter one, or accept it with: edge-unlock model accept --far RATE",
+                "Ask for a stricter one, or accept it with `edge-unlock model accept --far RATE`.",
             )
         chances = max(1, candidates)
         nontarget = self._manifest.nontarget

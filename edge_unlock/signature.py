@@ -14,6 +14,7 @@ from edge_unlock.errors import ModelError, VaultError, VaultMissingError
 
 SIGNATURE_NAME = "manifest.sig"
 MAX_KEY_BYTES = 16 * 1024
+MAX_SIGNATURE_BYTES = 256
 CONTEXT = b"edge-unlock model manifest 1\n"
 """Stands before the signed bytes, so that no signature made for something else can serve."""
 
@@ -46,9 +47,9 @@ def check_signature(directory: Path, manifest: bytes, key: Ed25519PublicKey) -> 
     """
     path = directory / SIGNATURE_NAME
     try:
-        with path.open("rb") as file:
-            signature = bytes.fromhex(file.read(256).decode("ascii").strip())
-    except (OSError, ValueError) as error:
+        text = files.read(path, None, str(path), MAX_SIGNATURE_BYTES, check=files.check_nothing)
+        signature = bytes.fromhex(text.decode("ascii").strip())
+    except (VaultError, ValueError) as error:
         raise ModelError(
             f"the model package {directory} is not signed, or its {SIGNATURE_NAME} is malformed",
             "Only signed models are accepted here: sign it with edge-unlock-convert sign.",

@@ -26,9 +26,19 @@ def trust(package: ModelPackage, sealed: Policy | None, *, is_new: bool = False)
     them, has the shipped one; while it ``is_new``, with nobody enrolled, also one that the trusted
     key signed. Raises ``PolicyError``.
     """
+    shipped = is_shipped(package.manifest_sha256)
     if sealed is not None:
-        sealed.check(package.manifest_sha256)
-    if is_shipped(package.manifest_sha256):
+        try:
+            sealed.check(package.manifest_sha256)
+        except PolicyError as error:
+            if not shipped:
+                raise
+            raise PolicyError(
+                f"{error}, but the one that ships with this release of edge-unlock",
+                "Run `edge-unlock model accept`: it shows what changes, and who has to enroll "
+                "again. Nobody does where only thresholds were set anew.",
+            ) from error
+    if shipped:
         return Trust.PINNED
     if package.is_signed and (sealed is not None or is_new):
         return Trust.SIGNED

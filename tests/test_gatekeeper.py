@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import asdict
 
 from edge_unlock.calibration import Quality
-from edge_unlock.errors import AuthenticationError
+from edge_unlock.errors import AuthenticationError, PolicyError
 from edge_unlock.gatekeeper import Gatekeeper
 from edge_unlock.hearing import Heard
 from edge_unlock.policy import TEMPLATE, Uptime
 from edge_unlock.recognizer import Recognizer
 from edge_unlock.scoring import Scorer
+from edge_unlock.trust import policy_for
 from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Vault
 
 CONSENT = Consent(when="2025-01-31T12:00:00+00:00", purpose="test")
@@ -254,3 +255,15 @@ def test_background_is_judged_once_a_second(vault, recognizer, heard, monkeypatc
     now = Uptime("boot", 102.0)
     anyone.judge(heard["bob"][4])
     assert len(slept) == 1
+
+
+def test_nothing_is_decided_by_a_policy_that_was_replaced(vault, recognizer, package, heard):
+    mine = policy_for(package)
+    gatekeeper = Gatekeeper(vault, recognizer, "alice", policy=mine)
+    vault.accept(mine)
+    assert gatekeeper.judge(heard["alice"][4]).is_accepted
+    vault.accept(policy_for(package, false_accept_rate=0.001))
+    before = counters(vault)
+    with pytest.raises(PolicyError):
+        gatekeeper.judge(heard["alice"][4])
+    assert counters(vault).buckets == before.buckets

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -157,6 +158,92 @@ def npy(array):
 def test_a_cohort_that_is_none_is_refused(copy, data):
     with_file(copy, "cohort", data)
     with pytest.raises(ModelError, match="cohort"):
+        ModelPackage.load(copy)
+
+
+def with_header(text, data=bytes(3 * 192 * 2)):
+    """A .npy file with a header of this text, padded as numpy does."""
+    header = text.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_header("{'descr': '<f2', 'fortran_order': False, 'shape': (1000000000000, 192), }"),
+        with_header("{'descr': '<f2', 'fortran_order': True, 'shape': (3, 192), }"),
+        with_header("{'descr': '|O', 'fortran_order': False, 'shape': (3, 192), }"),
+        with_header("{'descr': '<f2', 'fortran_order': False, 'shape': (-1, 192), }"),
+        with_header("(" * 110),
+        npy(np.eye(3, 192, dtype=np.float16)) + b"x",
+        npy(np.eye(3, 192, dtype=np.float16))[:-1],
+        npy(np.eye(3, 192, dtype=np.float16).astype(">f2")),
+        npy(np.full((3, 192), 3e38, np.float32)),
+    ],
+)
+def test_what_a_cohort_claims_of_itself_is_not_believed(copy, data):
+    with_file(copy, "cohort", data)
+    with pytest.raises(ModelError, match="the cohort is not"):
+        ModelPackage.load(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["operating_points"][0].update(threshold=-2.5),
+        lambda m: m["operating_points"].append(m["operating_points"][0]),
+        lambda m: m.update(operating_points=m["operating_points"] * 6),
+        lambda m: m["calibration"].update(slope=1e308),
+        lambda m: m["calibration"].update(offset=10**400),
+        lambda m: m["nontarget"].update(offset=-9.0),
+        lambda m: m["nontarget"].update(tail=1e-300),
+        lambda m: m["encoder"].update(embedding_size=10**9),
+        lambda m: m["encoder"].update(frames_stacked=10**9),
+        lambda m: m["features"].update(coefficients=2**30, filters=2**30),
+        lambda m: m["features"].update(fft_size=2**40),
+        lambda m: m["normalization"].update(prior_frames=1e300),
+        lambda m: m["normalization"]["mean"].__setitem__(0, 1e300),
+        lambda m: m.update(version="1\n"),
+        lambda m: m.update(name="x" * 1000),
+        lambda m: m["model"].update(sha256=m["model"]["sha256"] + "\n"),
+    ],
+)
+def test_a_manifest_out_of_bounds_is_refused(copy, change):
+    edit(copy, change)
+    with pytest.raises(ModelError, match="is not a model manifest"):
+        ModelPackage.load(copy)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"schema": 1, "schema": 1}',
+        b'{"accuracy": ' + b"[" * 100_000,
+        b'{"accuracy": ' + b'{"a":' * 100_000,
+        b'{"accuracy": {"huge": ' + b"9" * 100_000 + b"}}",
+        b'{"closest_weight": NaN}',
+        b'{"closest_weight": 1e999}',
+        b"\xff",
+    ],
+)
+def test_a_manifest_that_is_hard_to_read_is_refused(copy, raw):
+    (copy / "manifest.json").write_bytes(raw)
+    with pytest.raises(ModelError, match="is not a model manifest"):
+        ModelPackage.load(copy)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.tflite", "cohort.npy"])
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(copy, name):
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    with pytest.raises(ModelError, match="is not a regular file"):
+        ModelPackage.load(copy)
+
+
+def test_a_device_in_the_place_of_a_file_is_not_read(copy):
+    (copy / "model.tflite").unlink()
+    (copy / "model.tflite").symlink_to("/dev/zero")
+    with pytest.raises(ModelError, match="is not a regular file"):
         ModelPackage.load(copy)
 
 

@@ -74,6 +74,9 @@ def enroll(
     name = validate_user_name(name)
     session.scorer.threshold(operating_point)  # an unknown name is refused before anybody speaks
     existing = _existing(session, name, replace=replace, add=add)
+    if existing is not None:
+        operating_point = existing.operating_point
+        session.scorer.threshold(operating_point)  # so is one that is too loose by now
     if not (consent or add):
         click.confirm(f"Does {name} agree to: {PURPOSE}?", abort=True, err=True)
     agreed = Consent(when=utc_now(), purpose=PURPOSE)
@@ -87,7 +90,6 @@ def enroll(
         dropped = _guide(enrollment, session, device, wanted, as_json)
 
     embeddings = enrollment.embeddings()
-    session.vault.accept(session.policy, replace=False)
     if add:
         session.vault.add(name, embeddings, session.identity)
     else:
@@ -98,9 +100,8 @@ def enroll(
             agreed,
             replace=replace,
             operating_point=operating_point,
+            policy=session.policy,
         )
-    if existing is not None:
-        operating_point = existing.operating_point
     count, rate = len(enrollment.kept), enrollment.rejection_rate(operating_point)
     if as_json:
         print_json(

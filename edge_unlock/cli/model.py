@@ -82,6 +82,9 @@ def accept(session: Session, far: float | None, hours: float | None, yes: bool) 
         click.confirm("Decide by the new one from now on?", abort=True, err=True)
     session.vault.accept(new)
     click.echo(f"accepted: {new.package.name} {new.package.version}")
+    for entry in session.vault.users():
+        if entry.identity != session.identity:
+            click.echo(f"{entry.name} has to enroll again: the network is another one", err=True)
 
 
 def _tell(label: str, policy: Policy) -> None:

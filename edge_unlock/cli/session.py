@@ -115,9 +115,9 @@ class Session:
 
     @property
     def idle_limit_hours(self) -> float | None:
-        """The stricter of what is sealed and what the configuration says; None for no limit."""
+        """After how long without an acceptance voice alone no longer opens: the shorter limit."""
         limits = (self.policy.idle_limit_hours, self.settings.idle_limit_hours)
-        return min((hours for hours in limits if hours is not None), default=None)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def first_policy(self) -> Policy | None:
         """What a new vault decides by; None where somebody has to accept the package first."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from edge_unlock.errors import PolicyError, VaultError
 
-MAX_POINTS: Final = 16
+MAX_POINTS: Final = 16  # as many as a model manifest may have
 _DIGEST_BYTES: Final = 32
 
 

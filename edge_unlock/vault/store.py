@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from edge_unlock.errors import (
     AuthenticationError,
+    PolicyError,
     StaleTemplateError,
     UnknownUserError,
     VaultError,
@@ -108,6 +109,14 @@ class Snapshot:
     def under(self, policy: Policy | None) -> "Snapshot":
         """Return the same of a vault whose decisions are made by ``policy``."""
         return replace(self, manifest=self.manifest.under(policy))
+
+    def agreeing(self, policy: Policy) -> "Snapshot":
+        """Return the same, under ``policy`` if none is sealed; PolicyError if another is."""
+        if self.manifest.policy is None:
+            return self.under(policy)
+        if self.manifest.policy != policy:
+            raise PolicyError("what decisions are made by was changed meanwhile", "start again")
+        return self
 
     def rekeyed(self, kek: Kek) -> "Snapshot":
         """Return a following state under a fresh master key, into which all users must be put."""

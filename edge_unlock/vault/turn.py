@@ -37,10 +37,9 @@ class Turn:
         """Grows with every change of who is enrolled, and of their templates."""
         return self._snapshot.manifest.generation
 
-    @property
-    def policy(self) -> Policy | None:
-        """What decisions are made by, if that is sealed."""
-        return self._snapshot.manifest.policy
+    def check(self, policy: Policy) -> None:
+        """Raise PolicyError if decisions are to be made by another policy than this."""
+        self._snapshot.agreeing(policy)
 
     @property
     def enrolled(self) -> list[str]:

@@ -182,12 +182,11 @@ class Vault:
         with self._store.reading() as snapshot:
             return snapshot.manifest.policy
 
-    def accept(self, policy: Policy | None, *, replace: bool = True) -> None:
-        """Seal ``policy``, which decisions are made by from now on; or keep the one there is."""
+    def accept(self, policy: Policy | None) -> None:
+        """Seal ``policy``, which decisions are made by from now on (None: as before 0.1.0)."""
         with self._store.writing() as snapshot:
-            if snapshot.manifest.policy is None or replace:
-                following = snapshot.following().under(policy)
-                self._commit(following, self._attempts(snapshot), "policy sealed")
+            following = snapshot.following().under(policy)
+            self._commit(following, self._attempts(snapshot), "policy accepted")
 
     def users(self) -> list[UserEntry]:
         """Return who is enrolled, by name."""
@@ -195,7 +194,7 @@ class Vault:
             rows = snapshot.manifest.rows
             return [rows[name].entry for name in sorted(rows)]
 
-    def enroll(
+    def enroll(  # noqa: PLR0913 - all but three by name
         self,
         name: str,
         embeddings: ArrayLike,
@@ -204,13 +203,16 @@ class Vault:
         *,
         replace: bool = False,
         operating_point: str | None = None,
+        policy: Policy | None = None,
     ) -> None:
         """Store (n, D) float32 ``embeddings`` of L2 norm 1 as the template of ``name``.
 
-        ``operating_point`` names how strictly to decide about this person.
+        ``operating_point`` names how strictly to decide about this person. ``policy``, which they
+        were made under, is sealed with the first of them.
 
         Raises UserExistsError unless ``replace``, and for a name that only looks different
-        from one that is enrolled; VaultError for unusable embeddings.
+        from one that is enrolled; VaultError for unusable embeddings; PolicyError if another
+        policy is sealed.
         """
         name = validate_user_name(name)
         rows = unit_rows(embeddings, identity.embedding_size)
@@ -230,6 +232,7 @@ class Vault:
             created = present.entry.created if present else now
             entry = UserEntry(name, created, now, len(rows), consent, identity, operating_point)
             following = self._store.put(snapshot.following(), entry, rows)
+            following = following if policy is None else following.agreeing(policy)
             attempts = self._attempts(snapshot).enabling([name], now)
             self._commit(following, attempts, "enrolled", user=name)
 

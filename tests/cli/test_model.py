@@ -1,9 +1,8 @@
-"""Which model package decides: what the vault seals, and what it refuses."""
+"""What decides is what the owner accepted: whatever lies in the configuration or on the disk."""
 
 import hashlib
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -12,23 +11,43 @@ from edge_unlock.vault import KeyFile, Vault
 from tests.cli.conftest import assert_error
 
 
-def altered(directory, change):
-    """A copy of the shipped package with another manifest: the same network, other thresholds."""
-    copy = Path(shutil.copytree(shipped_package(), directory))
-    manifest = json.loads((copy / "manifest.json").read_text())
+def edit(directory, change):
+    path = directory / "manifest.json"
+    manifest = json.loads(path.read_text())
     change(manifest)
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.fixture
+def weakened(tmp_path):
+    """The shipped package with a threshold that lets everybody in: the same network."""
+    copy = shutil.copytree(shipped_package(), tmp_path / "weakened")
+    edit(copy, lambda m: [point.update(threshold=-1.5) for point in m["operating_points"]])
+    edit(copy, lambda m: m["nontarget"].update(offset=-1.5))
     return copy
 
 
 @pytest.fixture
-def lenient(tmp_path):
-    """A package that accepts nearly everybody."""
+def crashing(tmp_path):
+    """A package whose network is none, though its hash is right."""
+    copy = shutil.copytree(shipped_package(), tmp_path / "crashing")
+    data = b"TFL3" * 100
+    (copy / "model.tflite").write_bytes(data)
+    edit(copy, lambda m: m["model"].update(sha256=hashlib.sha256(data).hexdigest()))
+    return copy
 
-    def change(manifest):
-        manifest["nontarget"]["offset"] = -0.9
 
-    return altered(tmp_path / "lenient", change)
+def assert_refused(result, *words):
+    """An error whose line or hint has these words."""
+    assert_error(result, 1)
+    for word in words:
+        assert word in result.stderr
+
+
+def configure(installation, text):
+    path = installation.home / "config.toml"
+    path.write_text(text)
+    path.chmod(0o600)
 
 
 def policy(installation):
@@ -36,116 +55,100 @@ def policy(installation):
         return vault.policy()
 
 
-def forget_policy(installation):
-    """Make the vault one of an earlier release."""
-    with Vault.open(installation.home, KeyFile(installation.keyfile)) as vault:
-        vault.accept(None)
+def test_a_weakened_copy_of_the_shipped_package_opens_nothing(enrolled, people, weakened):
+    configure(enrolled, f'model = "{weakened}"\n')
+    before = enrolled.state()
+    for command in (("verify", "alice"), ("identify",), ("listen", "--once")):
+        result = enrolled.run(*command, "--input", people["bob"][4])
+        assert_refused(result, "not the one that the vault accepts", "edge-unlock model accept")
+    assert_refused(enrolled.enroll("bob", people["bob"][:4]), "edge-unlock model accept")
+    assert enrolled.state() == before
+    doctor = enrolled.run("doctor").stdout
+    assert "FAIL  model: this model package is not the one that the vault accepts" in doctor
 
 
-def test_a_new_vault_seals_the_package_that_ships(initialized, package):
-    assert policy(initialized).package.manifest_sha256 == package.manifest_sha256
-    shown = json.loads(initialized.run("model", "show", "--json").stdout)
+def test_a_network_that_nobody_accepted_is_never_loaded(enrolled, people, crashing):
+    result = enrolled.run("--model", crashing, "verify", "alice", "--input", people["alice"][4])
+    assert_refused(result, "edge-unlock model accept")  # and not that it does not run
+
+
+def test_accepting_shows_what_changes_asks_and_is_sealed(enrolled, people, weakened):
+    accept = ("--model", weakened, "model", "accept")
+    before = enrolled.state()
+    asked = enrolled.run(*accept, stdin="n\n")
+    assert asked.exit_code != 0 and enrolled.state() == before
+    assert "far-1e-2 at -1.500" in asked.stdout and asked.stdout.count("thresholds:") == 2
+    assert enrolled.run(*accept, "--yes").exit_code == 0
+    assert b"policy accepted" in (enrolled.home / "audit.log").read_bytes()
+    inputs = ("verify", "alice", "--input", people["alice"][4])
+    assert enrolled.run("--model", weakened, *inputs).exit_code == 0
+    assert_refused(enrolled.run(*inputs), "ships with this release", "model accept")
+    assert enrolled.run("model", "accept", "--yes").exit_code == 0
+    assert enrolled.run(*inputs).exit_code == 0
+
+
+def test_no_rate_is_looser_than_the_accepted_one(enrolled, people):
+    verify = ("verify", "alice", "--input", people["alice"][4])
+    for looser in (("--far", "0.03"), ("--operating-point", "far-0.03")):
+        assert_refused(enrolled.run(*verify, *looser), "looser", "model accept --far")
+    assert_refused(enrolled.enroll("bob", people["bob"][:4], "--far", "0.03"), "looser")
+    configure(enrolled, "far = 0.03\n")
+    assert_refused(enrolled.run(*verify), "looser")
+    assert enrolled.run(*verify, "--far", "0.005").exit_code in (0, 3)
+    assert enrolled.run("model", "accept", "--far", "0.03", "--yes").exit_code == 0
+    assert policy(enrolled).false_accept_rate == 0.03
+    assert enrolled.run(*verify).exit_code == 0
+    assert_refused(enrolled.run("model", "accept", "--far", "0.9", "--yes"), "0.9")
+
+
+def test_the_accepted_idle_limit_holds_whatever_the_configuration_says(enrolled, people):
+    accepted = enrolled.run("model", "accept", "--idle-limit-hours", "1e-9", "--yes")
+    assert accepted.exit_code == 0, accepted.output
+    configure(enrolled, "idle_limit_hours = 1000.0\n")
+    assert enrolled.run("verify", "alice", "--input", people["alice"][4]).exit_code == 5
+    shown = json.loads(enrolled.run("model", "show", "--json").stdout)
+    assert shown["accepted"]["idle_limit_hours"] == 1e-9
+    assert shown["accepted"]["manifest_sha256"] == shown["in_use"]["manifest_sha256"]
+
+
+def test_a_vault_of_an_earlier_release_has_the_shipped_package(enrolled, people, weakened):
+    with Vault.open(enrolled.home, KeyFile(enrolled.keyfile)) as vault:
+        vault.accept(None)  # as they have none
+    verify = ("verify", "alice", "--input", people["alice"][4])
+    assert_refused(enrolled.run("--model", weakened, *verify), "was not accepted", "model accept")
+    assert enrolled.run(*verify).exit_code == 0
+    assert "pinned" in enrolled.run("doctor").stdout
+    assert enrolled.enroll("bob", people["bob"][:3]).exit_code == 0  # which seals it
+    assert (
+        policy(enrolled).package.manifest_sha256.hex()
+        == hashlib.sha256((shipped_package() / "manifest.json").read_bytes()).hexdigest()
+    )
+
+
+def test_the_policy_outlives_remove_and_rekey_and_an_import_has_its_own(
+    enrolled, tmp_path, monkeypatch
+):
+    assert enrolled.run("model", "accept", "--far", "0.002", "--yes").exit_code == 0
+    accepted = policy(enrolled)
+    assert enrolled.run("rekey").exit_code == 0
+    assert policy(enrolled) == accepted
+    assert enrolled.run("remove", "alice", "--yes").exit_code == 0
+    assert policy(enrolled) == accepted
+    phrase = tmp_path / "phrase"
+    phrase.write_text("correct horse battery staple")
+    phrase.chmod(0o600)
+    secret = {"EDGE_UNLOCK_PASSPHRASE_FILE": str(phrase)}
+    assert enrolled.run("export", tmp_path / "file", **secret).exit_code == 0
+    imported = enrolled.run("--home", tmp_path / "new", "import", tmp_path / "file", **secret)
+    assert imported.exit_code == 0, imported.output
+    shown = json.loads(enrolled.run("--home", tmp_path / "new", "model", "show", "--json").stdout)
     assert shown["accepted"] == shown["in_use"]
 
 
-@pytest.mark.parametrize("command", [("verify", "alice"), ("identify",), ("listen", "--once")])
-def test_a_package_with_lower_thresholds_lets_nobody_in(enrolled, people, lenient, command):
-    (enrolled.home / "config.toml").write_text(f'model = "{lenient}"\n')
-    result = enrolled.run(*command, "--input", people["bob"][0])
-    assert_error(result, 1, "accepts")
-    assert "edge-unlock model accept" in result.stderr
-    assert_error(enrolled.enroll("bob", people["bob"][:3]), 1, "accepts")
-    assert_error(enrolled.run("calibrate", "--impostors", people["bob"][0], "--yes"), 1, "accepts")
-    found = enrolled.run("doctor").stdout
-    assert "FAIL  model: this model package is not the one that the vault accepts" in found
-
-
-def test_a_network_that_is_not_accepted_is_not_run(enrolled, people, tmp_path):
-    """Its bytes may break the interpreter."""
-
-    def change(manifest):
-        manifest["model"]["sha256"] = hashlib.sha256(b"no network").hexdigest()
-
-    copy = altered(tmp_path / "copy", change)
-    (copy / "model.tflite").write_bytes(b"no network")
-    for command in (("verify", "alice", "--input", people["alice"][4]), ("doctor",)):
-        result = enrolled.run("--model", copy, *command)
-        assert result.exit_code == 1
-        assert "network" not in result.output and "accepts" in result.output
-
-
-def test_what_is_accepted_decides_and_nothing_else(enrolled, people, lenient):
-    arguments = ("--input", people["bob"][0])
-    accepting = enrolled.run("--model", lenient, "model", "accept", stdin="y\n")
-    assert accepting.exit_code == 0
-    assert "old: edge-voice-8 1" in accepting.stdout and "thresholds: " in accepting.stdout
-    assert enrolled.run("--model", lenient, "verify", "alice", *arguments).exit_code == 0
-    assert_error(enrolled.run("verify", "alice", *arguments), 1, "accepts")  # the shipped one
-    assert enrolled.run("model", "accept", "--yes").exit_code == 0
-    assert enrolled.run("verify", "alice", *arguments).exit_code == 3
-
-
-def test_without_a_yes_nothing_is_sealed(enrolled, lenient):
-    before = enrolled.state()
-    for stdin in ("n\n", ""):
-        result = enrolled.run("--model", lenient, "model", "accept", stdin=stdin)
-        assert result.exit_code == 1
-    assert enrolled.state() == before
-
-
-def test_a_vault_of_before_takes_the_shipped_package_and_no_other(enrolled, people, lenient):
-    forget_policy(enrolled)
-    arguments = ("verify", "alice", "--input", people["alice"][4])
-    assert enrolled.run(*arguments).exit_code == 0
-    assert policy(enrolled) is None
-    assert_error(enrolled.run("--model", lenient, *arguments), 1, "not the one that ships")
-    assert enrolled.enroll("alice", people["alice"][:4], "--replace").exit_code == 0
-    assert policy(enrolled) is not None
-
-
-def test_a_new_vault_of_another_package_waits_for_acceptance(installation, people, lenient):
-    other = ("--model", lenient)
-    result = installation.run(*other, "init")
-    assert result.exit_code == 0 and "edge-unlock model accept" in result.stderr
-    recordings = [part for path in people["alice"][:4] for part in ("--input", path)]
-    enroll = (*other, "enroll", "alice", "--consent", *recordings)
-    assert_error(installation.run(*enroll), 1, "not the one that ships")
-    assert installation.run(*other, "model", "accept", "--yes").exit_code == 0
-    assert installation.run(*enroll).exit_code == 0
-
-
-def test_nothing_asks_for_a_looser_decision_than_what_is_sealed(enrolled, people):
-    alice = ("verify", "alice", "--input", people["alice"][4])
-    assert_error(enrolled.run(*alice, "--far", "0.02"), 1, "looser")
-    assert enrolled.run(*alice, "--far", "0.001").exit_code in (0, 3)
-    assert enrolled.run("model", "accept", "--yes", "--far", "0.001").exit_code == 0
-    assert_error(enrolled.run(*alice, "--operating-point", "far-1e-2"), 1, "looser")
-    assert_error(enrolled.enroll("bob", people["bob"][:3], "--far", "0.01"), 1, "looser")
-    (enrolled.home / "config.toml").write_text("far = 0.01\n")
-    assert_error(enrolled.run(*alice), 1, "looser")
-    (enrolled.home / "config.toml").unlink()
-    told = json.loads(enrolled.run(*alice, "--json").stdout)
-    assert told["decision"] in ("accepted", "rejected")
-
-
-def test_a_person_is_not_decided_about_more_loosely_either(enrolled, people):
-    options = ("--replace", "--far", "0.01")
-    assert enrolled.enroll("alice", people["alice"][:4], *options).exit_code == 0
-    assert enrolled.run("model", "accept", "--yes", "--far", "0.001").exit_code == 0
-    assert_error(enrolled.run("verify", "alice", "--input", people["alice"][4]), 1, "looser")
-
-
-def test_a_looser_rate_may_be_sealed_and_what_is_not_named_stays(initialized):
-    options = ("--far", "0.05", "--idle-limit-hours", "72")
-    assert initialized.run("model", "accept", "--yes", *options).exit_code == 0
-    assert initialized.run("model", "accept", "--yes").stdout == "accepted already\n"
-    sealed = policy(initialized)
-    assert (sealed.false_accept_rate, sealed.idle_limit_hours) == (0.05, 72)
-    assert initialized.run("model", "accept", "--yes", "--idle-limit-hours", "0").exit_code == 0
-    sealed = policy(initialized)
-    assert (sealed.false_accept_rate, sealed.idle_limit_hours) == (0.05, None)
-    assert_error(initialized.run("model", "accept", "--far", "0.5", "--yes"), 1, "operating point")
-
-
-def test_doctor_says_who_vouches(initialized):
-    assert "pinned" in initialized.run("doctor").stdout
+def test_a_new_vault_of_an_unknown_package_says_that_it_has_to_be_accepted(
+    installation, people, weakened
+):
+    made = installation.run("--model", weakened, "init")
+    assert made.exit_code == 0 and "was not accepted" in made.stderr
+    enroll = ("enroll", "alice", "--consent", "--input", people["alice"][0])
+    assert_refused(installation.run("--model", weakened, *enroll), "model accept")

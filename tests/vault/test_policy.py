@@ -19,8 +19,9 @@ POLICY = Policy(PACKAGE, 0.003, 72.0)
 def test_a_vault_without_one_opens_and_takes_one(home: Path, key: KeyFile) -> None:
     with Vault.open(home, key) as vault:
         assert vault.policy() is None
-        vault.accept(POLICY)
-        vault.accept(Policy(PACKAGE), replace=False)
+        vault.enroll("Cy", voice(3), MODEL, CONSENT, policy=POLICY)
+        with pytest.raises(PolicyError):  # one enrolls by what was sealed meanwhile
+            vault.enroll("Di", voice(4), MODEL, CONSENT, policy=Policy(PACKAGE))
         assert vault.policy() == POLICY
     with Vault.open(home, key) as vault:
         assert vault.policy() == POLICY
