@@ -29,3 +29,11 @@ def test_the_files_that_the_readme_names_exist():
     assert scripts
     for path in links + scripts:
         assert (ROOT / path).exists(), path
+
+
+def test_each_promise_of_the_vault_names_a_test_that_is_there():
+    text = (ROOT / "edge_unlock" / "vault" / "README.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 40
+    for path, test in named:
+        assert f"def {test}(" in (ROOT / path).read_text(), f"{path}::{test}"

@@ -40,9 +40,14 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def unsealed(cls, blob: bytes, key: bytes, vault_id: bytes) -> "State":
         """Undo ``sealed``; AuthenticationError when it is not that."""
+        return cls.parsed(unseal(blob, key, Context(PURPOSE, vault_id)))
+
+    @classmethod
+    def parsed(cls, data: bytes) -> "State":
+        """Return what the JSON ``data`` holds; AuthenticationError when it is not that."""
         try:
-            return msgspec.json.decode(unseal(blob, key, Context(PURPOSE, vault_id)), type=cls)
-        except msgspec.MsgspecError as error:
+            return msgspec.json.decode(data, type=cls)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise AuthenticationError("the state is authentic but not understood") from error
 
 

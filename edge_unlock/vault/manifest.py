@@ -95,7 +95,14 @@ class Manifest:
                 None if document.get("turn") is None else int(document["turn"]),
                 None if policy is None else policy_from_json(policy),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (
+            AttributeError,
+            KeyError,
+            OverflowError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise VaultError(
                 "the manifest is authentic but not understood", "upgrade edge-unlock"
             ) from error
