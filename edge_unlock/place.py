@@ -211,7 +211,7 @@ def _excess(scorer: Scorer, owners: Sequence[_Owner], voice: _Voice) -> Floats:
         return np.zeros(0)
     found = [
         scorer.score(owner.template, one.embedding)
-        - scorer.threshold(rate_name(FEW), quality=one.quality, enrolled=owner.utterances)
+        - scorer.reached(FEW, quality=one.quality, enrolled=owner.utterances)
         for owner in owners
         for one in voice.utterances
     ]

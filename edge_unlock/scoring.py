@@ -115,12 +115,24 @@ class Scorer:
         chances = max(1, candidates)
         nontarget = self._manifest.nontarget
         if nontarget is not None:
-            return self._shift + float(nontarget.threshold(rate / chances, quality, enrolled))
+            return self.reached(rate / chances, quality=quality, enrolled=enrolled)
         threshold = self._manifest.operating_point(name).threshold
         calibration = self._manifest.calibration
         if calibration is None:
             return threshold
         return float(calibration.score(calibration.llr(threshold) + math.log(chances), quality))
+
+    def reached(
+        self, rate: float, *, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED
+    ) -> float:
+        """The score that a stranger reaches with this probability, whatever one may decide by.
+
+        NaN for a model that does not know how high strangers score.
+        """
+        nontarget = self._manifest.nontarget
+        if nontarget is None:
+            return math.nan
+        return self._shift + float(nontarget.threshold(rate, quality, enrolled))
 
     def false_accept_rate(
         self,

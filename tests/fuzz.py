@@ -97,7 +97,7 @@ def mutated_json(document: Any, chance: random.Random) -> bytes:
                 del node[key]
             case 1 if isinstance(node, dict):
                 node[f"{key}x"] = node[key]
-            case 2 if isinstance(node[key], int | float) and not isinstance(node[key], bool):
+            case 2 if isinstance(node[key], float):
                 node[key] = node[key] * chance.choice((-1, 0, 1e6, 1e-6))
             case _:
                 node[key] = chance.choice(NASTY)
