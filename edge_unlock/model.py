@@ -249,7 +249,7 @@ def _parse_cohort(data: bytes, size: int) -> Float32:
         if rest or not rows or header != _npy_header(dtype, (rows, size)):
             continue
         cohort: Float32 = np.frombuffer(values, dtype).reshape(rows, size).astype(np.float32)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             norms = np.linalg.norm(cohort, axis=1)
         if np.allclose(norms, 1, atol=1e-3):
             return cohort

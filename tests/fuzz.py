@@ -100,7 +100,7 @@ def mutated_json(document: Any, chance: random.Random) -> bytes:
             case 2 if isinstance(node[key], float):
                 node[key] = node[key] * chance.choice((-1, 0, 1e6, 1e-6))
             case _:
-                node[key] = chance.choice(NASTY)
+                node[key] = copy.deepcopy(chance.choice(NASTY))
     text = json.dumps(changed)
     if chance.random() < 0.05:
         text = "[" * 100_000 + text

@@ -107,7 +107,9 @@ def test_a_person_may_have_an_operating_point_of_their_own(initialized, people, 
         options = ("--replace", "--operating-point", point.name)
         assert initialized.enroll("alice", people["alice"][:3], *options).exit_code == 0
         assert json.loads(initialized.run("list", "--json").stdout)["operating_point"] == point.name
-        result = initialized.run("verify", "alice", "--json", "--input", people["alice"][4])
+        result = initialized.run(
+            "verify", "alice", "--json", "--show-scores", "--input", people["alice"][4]
+        )
         told = json.loads(result.stdout)
         quality = Quality(told["seconds"], told["magnitude"])
         expected = Scorer(package).threshold(point.name, quality=quality)
