@@ -360,7 +360,7 @@ def test_bad_input_is_told_in_a_line_and_charges_nobody(enrolled, people, tmp_pa
 
 
 def test_an_unknown_user_is_rejected_like_a_stranger(enrolled, people):
-    arguments = ("--json", "--input", people["bob"][4])
+    arguments = ("--json", "--show-scores", "--input", people["bob"][4])
     results = [enrolled.run("verify", name, *arguments) for name in ("carol", "alice")]
     assert [result.exit_code for result in results] == [3, 3]
     unknown, known = (json.loads(result.stdout) for result in results)
@@ -494,7 +494,7 @@ def test_stricter_operating_points_need_more(enrolled, people, package):
         told = json.loads(result.stdout)
         thresholds.append(told["threshold"])
         quality = Quality(told["seconds"], told["magnitude"])
-        expected = Scorer(package).threshold(point.name, quality=quality)
+        expected = Scorer(package).threshold(point.name, quality=quality, enrolled=4)
         assert thresholds[-1] == pytest.approx(expected, abs=1e-3)  # seconds are told rounded
     rates = [point.false_accept_rate for point in package.manifest.operating_points]
     assert list(np.argsort(thresholds)) == list(np.argsort(rates)[::-1])
