@@ -1,9 +1,11 @@
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from edge_unlock.actions import Command
+from edge_unlock.actions import ENVIRONMENT, Command
 from edge_unlock.errors import ActionError
 from edge_unlock.recognizer import Decision
 
@@ -91,3 +93,68 @@ def test_a_reserved_standard_output_is_kept_clean(capfd, reserved):
     Command(["echo", "relay on"], timeout_s=20, reserved=reserved).run(ACCEPTED)
     out, err = capfd.readouterr()
     assert (out, err) == (("", "relay on\n") if reserved else ("relay on\n", ""))
+
+
+@pytest.fixture
+def relay(tmp_path):
+    """A script that switches a relay on, and off when it is asked to end; its child never ends."""
+    path = tmp_path / "relay"
+    path.write_text(
+        f"#!/bin/sh\ntrap 'echo off >> {tmp_path}/log; exit' TERM\n"
+        f"sleep 300 & echo $! > {tmp_path}/child\necho on > {tmp_path}/log\nwait\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_at_the_timeout_the_relay_is_switched_off_and_nothing_stays_behind(relay):
+    with pytest.raises(ActionError, match="stopped after"):
+        Command([str(relay)], timeout_s=1).run(ACCEPTED)
+    assert (relay.parent / "log").read_text() == "on\noff\n"
+    assert not is_running((relay.parent / "child").read_text().strip())
+
+
+def test_what_does_not_heed_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_unlock.actions.GRACE_S", 0.2)
+    script = f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 1; done"
+    with pytest.raises(ActionError, match="stopped after"):
+        Command(["sh", "-c", script], timeout_s=0.5).run(ACCEPTED)
+    assert not is_running((tmp_path / "pid").read_text().strip())
+
+
+def test_an_interruption_stops_the_program_too(relay, monkeypatch):
+    def interrupted(*_):
+        while not (relay.parent / "log").exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("edge_unlock.actions.subprocess.Popen", Impatient)
+        Impatient.interrupted = interrupted
+        Command([str(relay)], timeout_s=30).run(ACCEPTED)
+    assert (relay.parent / "log").read_text() == "on\noff\n"
+
+
+class Impatient(subprocess.Popen):
+    """A process whose first ``wait`` is interrupted."""
+
+    def wait(self, timeout=None):
+        call, self.interrupted = self.interrupted, super().wait
+        return call(timeout)
+
+
+def test_the_program_gets_no_secrets_of_ours(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setenv("EDGE_UNLOCK_PASSPHRASE_FILE", "/secret")
+    monkeypatch.setenv("LD_PRELOAD", "")
+    Command(["sh", "-c", f"env > {out}"], timeout_s=20).run(ACCEPTED)
+    names = {line.partition("=")[0] for line in out.read_text().splitlines()}
+    assert names <= {*ENVIRONMENT, "EDGE_UNLOCK_USER", "PWD", "OLDPWD", "SHLVL", "_"}
+    assert "PATH" in names

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -180,6 +182,8 @@ def listen(
     gatekeeper = ctx.with_resource(
         _gatekeeper(session, name, operating_point, device, continuous=True)
     )
+    before = signal.signal(signal.SIGTERM, _end)
+    ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     outcomes: set[int] = set()
     if not (inputs or as_json or quiet):
@@ -199,6 +203,11 @@ def listen(
         if once and decision.decision != "retry":
             break
     ctx.exit(min(outcomes, default=NoSpeechError.exit_code))
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """Leave in order at SIGTERM: the unlock command is stopped, what was prepaid is given back."""
+    sys.exit(128 + number)
 
 
 def _decide_once(

@@ -2,8 +2,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -512,3 +514,23 @@ def test_a_file_of_more_than_5_minutes_is_refused(enrolled, tmp_path, command):
     soundfile.write(tmp_path / "long.flac", np.zeros(8000 * 301), 8000)
     result = enrolled.run(*command, "--input", tmp_path / "long.flac")
     assert_error(result, 1, "longer than 5 minutes")
+
+
+def test_sigterm_ends_listen_and_its_unlock_command_in_order(enrolled, people, tmp_path):
+    log = tmp_path / "log"
+    relay = tmp_path / "relay"
+    relay.write_text(
+        f"#!/bin/sh\ntrap 'echo off >> {log}; exit' TERM\necho on > {log}\nsleep 60 & wait\n"
+    )
+    relay.chmod(0o755)
+    listen = enrolled.start(
+        "listen", "--input", people["alice"][4], "--on-unlock", relay, stdout=subprocess.DEVNULL
+    )
+    deadline_s = time.monotonic() + 60
+    while not log.exists() and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    listen.terminate()
+    _, errors = listen.communicate(timeout=20)
+    assert listen.returncode == 128 + signal.SIGTERM
+    assert b"Traceback" not in errors
+    assert log.read_text() == "on\noff\n"
