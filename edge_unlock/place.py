@@ -37,8 +37,10 @@ PRIOR_VOICES = 5.0
 """The thresholds of the model are worth so many voices of the place. Set on held-out speakers."""
 FEW = 0.05
 """Of strangers: what they reach is the rarest that some ten voices can tell of."""
-GREATEST_SHIFT = 0.15
-"""No place that was heard needed more; what seems to is a mistake."""
+GREATEST_RISE, GREATEST_FALL = 0.15, 0.05
+"""No place that was heard needed more; what seems to is a mistake. It falls by less, and only
+where there are ``ENOUGH_VOICES``: a few that are very unlike the owner must not open the lock.
+"""
 
 CONFIDENCE = 0.95
 SELDOM = 0.1
@@ -231,7 +233,8 @@ def _shift(excess: Sequence[Floats]) -> float:
     below = (np.cumsum(weights[order]) - weights[order] / 2) / weights.sum()
     reached = float(np.interp(1 - FEW, below, values[order]))
     shift = reached * len(excess) / (len(excess) + PRIOR_VOICES)
-    return float(np.clip(shift, -GREATEST_SHIFT, GREATEST_SHIFT))
+    fall = GREATEST_FALL if len(excess) >= ENOUGH_VOICES else 0.0
+    return float(np.clip(shift, -fall, GREATEST_RISE))
 
 
 def _accepted(

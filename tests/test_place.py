@@ -7,6 +7,7 @@ from edge_unlock.calibration import Quality
 from edge_unlock.errors import CalibrationError
 from edge_unlock.place import (
     ENOUGH_VOICES,
+    GREATEST_FALL,
     MOST_UTTERANCES,
     MOST_VOICES,
     PRIOR_VOICES,
@@ -90,12 +91,21 @@ def test_where_all_voices_are_alike_thresholds_rise_and_keep_them_out(package, s
 
 def test_few_voices_move_a_threshold_little(package, scorer, monkeypatch):
     """It is as if some more had said that the place is like any other."""
-    crowd = Crowd(package)
+    crowd = Crowd(package, common=0.6)
     owner, others = crowd.owner("anna"), crowd.others(6)
-    monkeypatch.setattr("edge_unlock.place.GREATEST_SHIFT", 1)
+    monkeypatch.setattr("edge_unlock.place.GREATEST_RISE", 1)
     drawn = survey(scorer, [owner], others).shift
     monkeypatch.setattr("edge_unlock.place.PRIOR_VOICES", 0)
+    assert drawn > 0
     assert drawn == pytest.approx(survey(scorer, [owner], others).shift * 6 / (6 + PRIOR_VOICES))
+
+
+def test_only_many_voices_make_a_threshold_fall_and_not_far(package, scorer):
+    """These people are less like one another than any that were ever heard."""
+    crowd = Crowd(package)
+    owner, others = crowd.owner("anna"), crowd.others(ENOUGH_VOICES + 2)
+    assert survey(scorer, [owner], others[: 3 * (ENOUGH_VOICES - 1)]).shift == 0
+    assert survey(scorer, [owner], others).shift == -GREATEST_FALL
 
 
 def test_a_place_of_fewer_than_three_voices_is_not_known(package, scorer):
