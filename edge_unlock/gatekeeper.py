@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
+from edge_unlock.closing import Closing
 from edge_unlock.errors import LockedOutError
 from edge_unlock.hearing import Heard
 from edge_unlock.policy import Attempts, Uptime, uptime
@@ -28,7 +27,7 @@ BACKGROUND = "background"
 """The log's word for speech that is like nobody enrolled."""
 
 
-class Gatekeeper:
+class Gatekeeper(Closing):
     """Judges utterances and keeps the books: every judged one is an attempt.
 
     Utterances that cannot be judged (too short, too noisy, ...) are no attempts. While locked out
@@ -92,17 +91,6 @@ class Gatekeeper:
             attempts = turn.attempts.at(self._now()).refund(self._held)
             turn.finish(attempts, BACKGROUND, utterances=self._unlogged)
         self._held, self._unlogged = None, 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _pause(self) -> None:
         """Wait until the last background is ``LEAST_INTERVAL_S`` ago."""

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from edge_unlock.audio.resample import MonoResampler
-from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Closing, Samples
+from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Samples
+from edge_unlock.closing import Closing
 
 
 class Fake(Closing):

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from edge_unlock.audio.resample import MonoResampler
-from edge_unlock.audio.source import Closing, Samples
+from edge_unlock.audio.source import Samples
+from edge_unlock.closing import Closing
 from edge_unlock.errors import AudioError
 
 try:

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from edge_unlock.audio.source import Closing, Samples, SampleSource
+from edge_unlock.audio.source import Samples, SampleSource
+from edge_unlock.closing import Closing
 from edge_unlock.errors import DeviceError
 
 FIRST_WAIT_S: Final = 0.5

@@ -10,7 +10,8 @@ import numpy as np
 from edge_unlock.audio.device import Device, devices_of, find_device, start_portaudio
 from edge_unlock.audio.quiet import quiet_stderr
 from edge_unlock.audio.resample import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, MonoResampler
-from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Closing, Samples
+from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Samples
+from edge_unlock.closing import Closing
 from edge_unlock.errors import DeviceError
 
 # PortAudio's values (portaudio.h), spelled out so that PyAudio is imported only when used

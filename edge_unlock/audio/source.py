@@ -47,21 +47,3 @@ class SampleSource(Protocol):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
-
-
-class Closing:
-    """Makes a context manager of a class that has ``close()``."""
-
-    def close(self) -> None:
-        """Hold nothing, release nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

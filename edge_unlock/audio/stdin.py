@@ -8,7 +8,8 @@ from typing import Final, cast
 
 import numpy as np
 
-from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Closing, Samples
+from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Samples
+from edge_unlock.closing import Closing
 from edge_unlock.errors import AudioError
 
 SAMPLE_BYTES: Final = 2

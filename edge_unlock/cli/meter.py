@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from edge_unlock.audio import Samples, SampleSource
-from edge_unlock.audio.source import SAMPLE_RATE_HZ, Closing
+from edge_unlock.audio.source import SAMPLE_RATE_HZ
+from edge_unlock.closing import Closing
 from edge_unlock.conditioning import Conditioner
 from edge_unlock.quality import ENROLL_LIMITS, Fault
 from edge_unlock.segment import CLIPPED_LEVEL, dbfs

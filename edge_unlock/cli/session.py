@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from edge_unlock.closing import Closing
 from edge_unlock.errors import ConfigError, DeviceError, KeySourceError, PolicyError, VaultError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from edge_unlock.audio import SampleSource
     from edge_unlock.config import Settings
     from edge_unlock.encoder import Encoder
@@ -46,7 +44,7 @@ SILENT_DEVICE_S = 2.0
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Session:
+class Session(Closing):
     """One run of the command line; everything in it is imported and made when first needed."""
 
     def __init__(self, home: Path | None, model: Path | None) -> None:
@@ -54,15 +52,7 @@ class Session:
         self._model = model
         self._open = ExitStack()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the vault, if it was opened."""
         self._open.close()
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from numpy.typing import ArrayLike
 
+from edge_unlock.closing import Closing
 from edge_unlock.errors import (
     KeySourceError,
     UserExistsError,
@@ -58,7 +58,7 @@ from edge_unlock.vault.turn import ATTEMPTS, Turn
 _NEW_ID = ".new-vault-id"  # as a temporary file it goes when the vault is committed
 
 
-class Vault:
+class Vault(Closing):
     """An open vault. Use it as a context manager, or call ``close``.
 
     Every method reads the files anew, so that what another process changed is seen, and raises
@@ -365,17 +365,6 @@ class Vault:
     def close(self) -> None:
         """Release the vault; a second call does nothing."""
         self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @classmethod
     def _create(
