@@ -1,5 +1,6 @@
 """How high strangers score: from a false-accept rate to a threshold, and back."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated
 
@@ -67,14 +68,14 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             height = self.heights[-1] + self.tail * beyond
         else:
             height = np.interp(-np.log(rate), -np.log(self.rates), self.heights)
-        return np.asarray(self.location(quality, enrolled) + height)
+        return np.asarray(self._location(quality, enrolled) + height)
 
     def rate(self, score: float, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED) -> float:
         """How probably a stranger scores as high: the inverse of ``threshold``.
 
         Never more than the first of ``rates``; 1 for a score that is not a number.
         """
-        height = score - float(self.location(quality, enrolled))
+        height = score - float(self._location(quality, enrolled))
         if not np.isfinite(height):
             return 1.0
         beyond = height - self.heights[-1]
@@ -82,13 +83,20 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             return float(self.rates[-1] * np.exp(-beyond / self.tail))
         return float(np.exp(np.interp(height, self.heights, np.log(self.rates))))
 
-    def location(
-        self, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED
-    ) -> NDArray[np.float64]:
-        """The mean of strangers' scores, () or (n,); NaN for a quality that is not a number."""
+    def _location(self, quality: Quality, enrolled: int) -> NDArray[np.float64]:
         # the magnitude tells nothing here; but one that is no number comes of no voice
         heard = 0.0 if quality.magnitude is None else np.multiply(quality.magnitude, 0.0)
         seconds = np.clip(np.asarray(quality.seconds), *CALIBRATED_SECONDS)
         fewer = 1 / max(enrolled, 1) - 1 / USUAL_ENROLLED
         location = self.offset + self.seconds_weight * np.log(seconds)
         return np.asarray(heard + location - self.enrolled_weight * fewer)
+
+
+def upper_quantiles(
+    values: NDArray[np.float64], weights: NDArray[np.float64], rates: Sequence[float]
+) -> NDArray[np.float64]:
+    """The values (m,), of ``values`` (n,), that shares ``rates`` (m,) of ``weights`` lie above."""
+    order = np.argsort(values)
+    below = (np.cumsum(weights[order]) - weights[order] / 2) / weights.sum()
+    quantiles: NDArray[np.float64] = np.interp(1 - np.asarray(rates), below, values[order])
+    return quantiles

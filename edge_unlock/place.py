@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge_unlock.calibration import Quality
 from edge_unlock.errors import CalibrationError
 from edge_unlock.features import Float32
+from edge_unlock.nontarget import upper_quantiles
 from edge_unlock.scoring import LEAST_RATE, Scorer, accepts, rate_name
 from edge_unlock.similarity import unit
 from edge_unlock.vault import Template
@@ -229,9 +230,7 @@ def _shift(excess: Sequence[Floats]) -> float:
     if not len(values):
         return 0.0
     weights = np.concatenate([np.full(len(one), 1 / len(one)) for one in excess])
-    order = np.argsort(values)
-    below = (np.cumsum(weights[order]) - weights[order] / 2) / weights.sum()
-    reached = float(np.interp(1 - FEW, below, values[order]))
+    (reached,) = upper_quantiles(values, weights, (FEW,))
     shift = reached * len(excess) / (len(excess) + PRIOR_VOICES)
     fall = GREATEST_FALL if len(excess) >= ENOUGH_VOICES else 0.0
     return float(np.clip(shift, -fall, GREATEST_RISE))

@@ -47,7 +47,6 @@ class Scorer:
         self._package = package
         self._manifest: Manifest = package.manifest
         self._similarity = package.similarity_among(neighbours)
-        self._cohort = package.cohort
         self._default = default
         self._loosest = loosest
         self._shift = shift
@@ -72,9 +71,10 @@ class Scorer:
 
         So it scores as people do, and is none of those that scores are set against.
         """
-        if self._cohort is None:
+        cohort = self._package.cohort
+        if cohort is None:
             return direction
-        return unit(self._cohort[np.argsort(self._cohort @ direction)[-DECOY_VOICES:]].mean(axis=0))
+        return unit(cohort[np.argsort(cohort @ direction)[-DECOY_VOICES:]].mean(axis=0))
 
     def score(self, template: Float32, embedding: Float32, others: Float32 | None = None) -> float:
         """How alike template and embedding are, both (D,): NaN if one has no direction.

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from edge_unlock.calibration import CALIBRATED_SECONDS, Quality
-from edge_unlock.nontarget import USUAL_ENROLLED, NonTarget
+from edge_unlock.nontarget import USUAL_ENROLLED, NonTarget, upper_quantiles
 
 Floats = NDArray[np.float64]
 
@@ -75,8 +75,8 @@ def _fit(groups: Mapping[str, Sequence[Group]]) -> NonTarget:
     values, weight = map(np.concatenate, (scores, weights))
     offset = float(np.average(values, weights=weight))
     rest = values - offset
-    heights = _upper_quantiles(rest, weight, RATES)
-    (start,) = _upper_quantiles(rest, weight, (TAIL_RATE,))
+    heights = upper_quantiles(rest, weight, RATES)
+    (start,) = upper_quantiles(rest, weight, (TAIL_RATE,))
     over = rest >= start
     tail = np.average(rest[over] - start, weights=weight[over])
     # strictly rising, also where trials are so few that two rates have one score
@@ -115,11 +115,3 @@ def _measures(group: Group) -> Floats:
     logs = np.log(np.clip(group.seconds, *CALIBRATED_SECONDS))
     fewer = np.full(len(logs), 1 / USUAL_ENROLLED - 1 / group.enrolled)
     return np.column_stack((logs, fewer))
-
-
-def _upper_quantiles(values: Floats, weights: Floats, rates: Sequence[float]) -> Floats:
-    """The values that so large shares of the weight lie above."""
-    order = np.argsort(values)
-    below = (np.cumsum(weights[order]) - weights[order] / 2) / weights.sum()
-    quantiles: Floats = np.interp(1 - np.asarray(rates), below, values[order])
-    return quantiles

@@ -90,7 +90,8 @@ class Session(Closing):
 
         if not Vault.exists(self.home):
             return trust(self.package, None, is_new=True)
-        return trust(self.package, self.sealed_policy, is_new=not self.vault.users())
+        sealed = self.sealed_policy
+        return trust(self.package, sealed, is_new=sealed is None and not self.vault.users())
 
     @cached_property
     def policy(self) -> Policy:
@@ -144,8 +145,12 @@ class Session(Closing):
 
         Recordings count as heard by it.
         """
-        named = self.settings.device if device is None else device
+        named = self.device(device)
         return "" if named is None else str(named)
+
+    def device(self, device: str | None) -> str | int | None:
+        """The microphone that was asked for, else that of the configuration."""
+        return self.settings.device if device is None else device
 
     def scorer_at(self, device: str | None) -> Scorer:
         """The scorer of the place that was learned with this microphone, if one was."""
@@ -203,7 +208,7 @@ class Session(Closing):
         if path is None:
             from edge_unlock.audio import Microphone
 
-            return Microphone(device if device is not None else self.settings.device)
+            return Microphone(self.device(device))
         if path == STREAM:
             from edge_unlock.audio import Stdin
 
@@ -258,7 +263,7 @@ class Session(Closing):
     def _lasting(self, device: str | None) -> SampleSource:
         from edge_unlock.audio import Lasting, Microphone
 
-        chosen = self.settings.device if device is None else device
+        chosen = self.device(device)
 
         def tell(error: DeviceError | None) -> None:
             words = f"{error}; waiting for it" if error else "the microphone delivers again"

@@ -44,7 +44,7 @@ def doctor(ctx: click.Context, session: Session, device: str | None, as_json: bo
         lambda: session.package,
         lambda: session.trust,
         lambda: session.vault,
-        device if device is not None else session.settings.device,
+        session.device(device),
     ):
         passed = passed and finding.passed
         if as_json:

@@ -315,7 +315,7 @@ class Vault(Closing):
         with self._store.writing() as snapshot:
             if snapshot.manifest.place is None:
                 return False
-            following = self._renewed(snapshot, self._store.source, keep_place=False)
+            following = self._renewed(snapshot, keep_place=False)
             self._commit(following, self._attempts(snapshot), "place forgotten")
             return True
 
@@ -327,10 +327,9 @@ class Vault(Closing):
         UnknownUserError, KeySourceError.
         """
         name = validate_user_name(name)
-        source = self._store.source
         with self._store.writing() as snapshot:
             row_of(snapshot, name)
-            following = self._renewed(snapshot, source, without=name)
+            following = self._renewed(snapshot, without=name)
             attempts = self._attempts(snapshot).forgetting(name)
             self._commit(following, attempts, "removed", user=name)
 
@@ -407,14 +406,10 @@ class Vault(Closing):
         ]
 
     def _renewed(
-        self,
-        snapshot: Snapshot,
-        source: KeySource,
-        without: str | None = None,
-        *,
-        keep_place: bool = True,
+        self, snapshot: Snapshot, without: str | None = None, *, keep_place: bool = True
     ) -> Snapshot:
         """Leave out somebody, or the place, under a new key where the source can make one."""
+        source = self._store.source
         kek = source.new(snapshot.vault_id) if source.renewable else snapshot.kek
         return self._resealed(snapshot, kek, source, without, keep_place=keep_place)
 
