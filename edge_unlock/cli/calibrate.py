@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_unlock.cli.session import Session, print_json, rate_options
+from edge_unlock.cli.options import rate_options
+from edge_unlock.cli.session import Session, print_json
 
 if TYPE_CHECKING:
     from edge_unlock.place import Share, Survey, Utterance

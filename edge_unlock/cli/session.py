@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,8 +40,6 @@ MAX_WHOLE_S = 300.0
 
 SILENT_DEVICE_S = 2.0
 """A microphone that delivers nothing for so long, not even silence, is taken for dead."""
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Session(Closing):
@@ -321,50 +319,3 @@ def _printable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_printable(one) for one in value]
     return value
-
-
-def input_options(command: F) -> F:
-    """Add ``--device``, ``--input`` and ``--json``: the options of every command that hears."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line."),
-        click.option(
-            "--input",
-            "inputs",
-            multiple=True,
-            metavar="FILE",
-            help="Hear a recording (WAV, FLAC, Ogg) instead of the microphone; repeatable. "
-            "- is raw 16-bit 16 kHz mono PCM on standard input.",
-        ),
-        click.option("--device", help="Microphone: part of its name, or its index."),
-    ):
-        command = option(command)
-    return command
-
-
-def rate_options(help_text: str) -> Callable[[F], F]:
-    """Add ``--operating-point`` and ``--far``, of which the command gets the first's name."""
-
-    def add(command: F) -> F:
-        @wraps(command)
-        def run(*args: Any, operating_point: str | None, far: float | None, **options: Any) -> Any:
-            if far is not None:
-                from edge_unlock.scoring import rate_name
-
-                if operating_point is not None:
-                    raise click.UsageError("--operating-point and --far exclude each other")
-                operating_point = rate_name(far)
-            return command(*args, operating_point=operating_point, **options)
-
-        for option in (
-            click.option(
-                "--far",
-                type=float,
-                metavar="RATE",
-                help="The same by any rate: 0.003 lets in 3 of 1,000 strangers.",
-            ),
-            click.option("--operating-point", metavar="NAME", help=help_text),
-        ):
-            run = option(run)
-        return cast(F, run)
-
-    return add

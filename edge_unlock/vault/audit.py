@@ -22,7 +22,8 @@ from edge_unlock.vault.alias import Aliases
 from edge_unlock.vault.chain import BrokenChainError, Link
 from edge_unlock.vault.journal import Journal
 from edge_unlock.vault.record import utc_now
-from edge_unlock.vault.store import Snapshot, Store
+from edge_unlock.vault.snapshot import Snapshot
+from edge_unlock.vault.store import Store
 
 LOG: Final = "audit.log"
 FILE_BYTES: Final = 1024 * 1024

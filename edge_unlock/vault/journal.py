@@ -15,7 +15,8 @@ from edge_unlock.errors import AuthenticationError
 from edge_unlock.vault.container import HEADER_BYTES, VAULT_FILE, Context, seal, unseal
 
 if TYPE_CHECKING:
-    from edge_unlock.vault.store import Snapshot, Store
+    from edge_unlock.vault.snapshot import Snapshot
+    from edge_unlock.vault.store import Store
 
 STATE: Final = "state.eus"
 STATE_LIMIT: Final = HEADER_BYTES + VAULT_FILE.max_length

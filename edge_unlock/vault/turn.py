@@ -9,8 +9,8 @@ from edge_unlock.vault.audit import AuditLog
 from edge_unlock.vault.journal import Journal
 from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import ModelIdentity, Place, Template
+from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.store import (
-    Snapshot,
     Store,
     decoy_of,
     place_of,

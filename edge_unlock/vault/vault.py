@@ -41,10 +41,10 @@ from edge_unlock.vault.record import (
     unit_rows,
     utc_now,
 )
+from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.sources import kind_of
 from edge_unlock.vault.store import (
     MANIFEST,
-    Snapshot,
     Store,
     place_of,
     read_manifest_file,

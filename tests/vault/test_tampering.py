@@ -16,7 +16,7 @@ from edge_unlock.errors import (
     VaultError,
 )
 from edge_unlock.vault import KeyFile, ModelIdentity, Vault, container
-from edge_unlock.vault.store import Snapshot
+from edge_unlock.vault.snapshot import Snapshot
 
 from .conftest import CONSENT, MODEL, SIZE, passphrase, use_everything, voice
 

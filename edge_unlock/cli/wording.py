@@ -1,0 +1,80 @@
+"""How a decision is told, to people and to programs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_unlock.policy import Failures
+    from edge_unlock.recognizer import Decision
+
+RAREST_SAID = 1e-5
+"""Rarer false accepts than this are not known: too few strangers were ever heard."""
+
+SCORES = ("score", "far", "llr", "threshold", "magnitude")
+"""The fields of a decision that are told only where they are asked for (``band`` says why)."""
+
+
+def fields(decision: Decision, show_scores: bool) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    from msgspec.structs import asdict
+
+    told = asdict(decision)
+    return {name: told[name] for name in told if show_scores or name not in SCORES}
+
+
+def words_of(decision: Decision, show_scores: bool) -> str:
+    """What was decided, and on what grounds."""
+    words = decision.decision if decision.user is None else f"{decision.decision}: {decision.user}"
+    if decision.reason:
+        words += f" ({decision.reason})"
+    if decision.failed_since is not None:
+        words += f" ({_failures(decision.failed_since)})"
+    if decision.match is not None:
+        words += f"  {decision.match}"
+    if show_scores:
+        words += _scores(decision)
+    return f"{words}, {decision.seconds:.1f} s" if decision.seconds else words
+
+
+def _scores(decision: Decision) -> str:
+    """The figures of a decision, where it has them."""
+    words = ""
+    if decision.score is not None:
+        words += f", score {decision.score:.3f}, needed {decision.threshold:.3f}"
+    if decision.llr is not None:
+        words += f", log-likelihood ratio {decision.llr:+.1f}"
+    if decision.far is not None:
+        words += f", strangers as alike as this: {_share(decision.far)}"
+    return words
+
+
+def _failures(failures: Failures) -> str:
+    """What the owner is to know when he is let in: 3 failed attempts since Tuesday 14:05."""
+    words = f"{failures.attempts} failed attempt{'s' if failures.attempts > 1 else ''}"
+    if failures.since is None:
+        return words
+    since = datetime.fromisoformat(failures.since).astimezone()
+    days = (datetime.now(since.tzinfo) - since).days
+    return f"{words} since {since:{'%A %H:%M' if days < 6 else '%d %B %Y %H:%M'}}"
+
+
+def _share(rate: float) -> str:
+    """A rate as people say it: 1 in 4,000."""
+    if rate < RAREST_SAID:
+        return f"fewer than 1 in {round(1 / RAREST_SAID):,}"
+    times = 1 / rate
+    digits = max(0, len(str(int(times))) - 2)  # two that count
+    return f"1 in {round(times, -digits):,.0f}"
+
+
+def hints(decision: Decision) -> list[str]:
+    """What to do better next time, where that is known."""
+    from edge_unlock.quality import Fault
+
+    if decision.decision == "retry" and decision.reason:
+        return [Fault(decision.reason).hint]
+    if decision.weakness is not None:
+        return [f"What was heard is {decision.weakness}. {decision.weakness.hint}"]
+    return []
