@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import ClassVar, Final
 
 import numpy as np
@@ -133,6 +134,11 @@ class PlaceEntry:
     def bound_to(self) -> str:
         """What the record is good for alone."""
         return self.microphone
+
+    def __post_init__(self) -> None:
+        _check_time(self.created)
+        if not _is_count(self.voices) or not isfinite(self.shift):
+            raise VaultError("a place has voices, and a shift of thresholds that is a number")
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,15 @@ def test_unusable_voices_are_refused(home: Path, key: KeyFile) -> None:
         vault.learn_place(2 * voice(7), 0.0, "", MODEL)
 
 
+@pytest.mark.parametrize("shift", [np.nan, np.inf, -np.inf])
+def test_a_shift_that_is_no_number_is_refused(home: Path, key: KeyFile, shift: float) -> None:
+    """A threshold lowered without end would let everybody in."""
+    with Vault.open(home, key) as vault:
+        with pytest.raises(VaultError, match="shift"):
+            vault.learn_place(voice(7), shift, "usb", MODEL)
+        assert vault.place(MODEL, "usb") is None
+
+
 def test_the_place_stays_where_it_is(home: Path, key: KeyFile, tmp_path: Path) -> None:
     """Another device stands elsewhere."""
     with learned(home, key) as vault:
