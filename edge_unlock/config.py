@@ -1,4 +1,7 @@
-"""Settings of one installation: ``config.toml`` in the state directory, all of it optional."""
+"""Settings of one installation: one file in TOML, all of it optional.
+
+It is ``config.toml`` in the state directory, unless another one is named.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,41 +19,120 @@ CONFIG_NAME = "config.toml"
 MAX_CONFIG_BYTES = 16 * 1024
 MAX_DEVICE = 9999
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Hours = Annotated[float, msgspec.Meta(gt=0, le=87_600)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=r"^[^\0]*$")]
+Topic = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\0+#]*$")]
+"""Where MQTT may publish to: no wildcards (MQTT 5.0, section 4.7)."""
+
+
+class CommandSettings(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="command"
+):
+    """A program that an acceptance runs."""
+
+    arguments: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=100)]
+    """The program and what it gets; no shell takes it apart."""
+    timeout_s: PositiveSeconds | None = None
+    """How long it may run; ``action_timeout_s`` without."""
+
+
+class RelaySettings(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="relay"
+):
+    """A GPIO output that an acceptance switches on for a while."""
+
+    pin: Annotated[int, msgspec.Meta(ge=0, le=53)]
+    """Number of the GPIO line, as Broadcom counts them (GPIO17 is 17)."""
+    active_high: bool = True
+    """Whether the relay is on when the line is high."""
+    pulse_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 3.0
+    """How long it stays on, at most."""
+
+
+class PublishSettings(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="mqtt"
+):
+    """A message that an acceptance sends to the broker of ``[mqtt]``."""
+
+    topic: Topic
+    message: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
+    """What is sent; a JSON object with the person's name without."""
+
+
+ActionSettings = CommandSettings | RelaySettings | PublishSettings
+
+
+class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The broker that is told what happens here. It is never listened to."""
+
+    host: Text
+    port: Port | None = None
+    """8883 with TLS, 1883 without."""
+    tls: bool = True
+    ca_file: Path | None = None
+    """Who vouches for the broker (PEM); the system's authorities without."""
+    username: Text | None = None
+    password_file: Path | None = None
+    """The password, in a file that nobody else may read."""
+    topic: Topic = APP_NAME
+    """Everything of this device is published below it."""
+    discovery_prefix: Topic = "homeassistant"
+    """Where Home Assistant looks for devices."""
+    device_name: Text = "Voice unlock"
+
+
+class WyomingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The Wyoming server that tells assistants who speaks."""
+
+    uri: Text = "tcp://127.0.0.1:10320"
+    """Where it is offered: tcp://ADDRESS:PORT or unix://PATH."""
+    asr_uri: Text | None = None
+    """A speech-to-text server whose transcripts get the speaker's name."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What ``config.toml`` may say; options of the command line come first."""
+    """What the file may say; options of the command line come first."""
 
     device: str | Annotated[int, msgspec.Meta(ge=0, le=MAX_DEVICE)] | None = None
     """Microphone: a part of its name, or its index; the system's default without."""
     model: Path | None = None
     """Directory of a model package; the one that ships without."""
     trusted_key: Path | None = None
-    """Ed25519 public key (PEM): only packages signed with its private half are loaded."""
+    """Ed25519 public key (PEM): only packages signed with its private half are loaded, and a new
+    vault accepts what it signed without asking."""
     far: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
     """The false-accept rate to decide at where nothing else says; the model's default without."""
     keyfile: Path | None = None
     """The key of a vault with a key file; ``default_keyfile`` without. ``{vault}`` in it stands
     for the vault's id."""
-    idle_limit_hours: PositiveSeconds | None = None
+    idle_limit_hours: Hours | None = None
     """After so long without an acceptance a person's voice alone no longer suffices; off without.
 
     Hours that the device was up; ``edge-unlock enable NAME`` begins them anew."""
     action_timeout_s: PositiveSeconds = 30.0
     """How long an unlock command may run."""
+    actions: Annotated[tuple[ActionSettings, ...], msgspec.Meta(max_length=16)] = ()
+    """What an acceptance by ``listen`` does, all at once: tables ``[[actions]]``, each with its
+    ``type``: command, relay or mqtt."""
+    refractory_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 2.0
+    """After the actions have ended nothing is judged for so long."""
+    mqtt: MqttSettings | None = None
+    wyoming: WyomingSettings | None = None
 
     @classmethod
-    def load(cls, home: Path) -> "Settings":
-        """Read ``home/config.toml``; defaults where there is none.
+    def load(cls, path: Path, *, must_exist: bool = False) -> "Settings":
+        """Read the file at ``path``; defaults where there is none and none ``must_exist``.
 
         Raises ``ConfigError`` for a file that is not TOML, or says what is not known, or that
         others than root and this user may have written: it can weaken a decision.
         """
-        path = home / CONFIG_NAME
         try:
             data = files.read_path(path, MAX_CONFIG_BYTES, files.check_trusted)
             return msgspec.toml.decode(data, type=cls, dec_hook=_convert)
-        except VaultMissingError:
+        except VaultMissingError as error:
+            if must_exist:
+                raise ConfigError(f"there is no {path}", "Give another one.") from error
             return cls()
         except VaultError as error:
             raise ConfigError(str(error), error.hint) from error

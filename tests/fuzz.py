@@ -51,6 +51,22 @@ far = 0.003
 idle_limit_hours = 72.0
 action_timeout_s = 5
 model = "/opt/model"
+refractory_s = 5
+[[actions]]
+type = "relay"
+pin = 17
+pulse_s = 2.5
+[[actions]]
+type = "command"
+arguments = ["/bin/true", "x"]
+[[actions]]
+type = "mqtt"
+topic = "house/door"
+[mqtt]
+host = "broker"
+ca_file = "/etc/ca.pem"
+[wyoming]
+uri = "tcp://127.0.0.1:10320"
 """
 
 
@@ -156,7 +172,7 @@ class Targets:
         path = self._config / CONFIG_NAME
         path.write_bytes(mutated(CONFIG, chance))
         path.chmod(0o600)
-        Settings.load(self._config)
+        Settings.load(self._config / CONFIG_NAME)
         return "read"
 
     def manifest(self, chance: random.Random) -> str:

@@ -3,7 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from edge_unlock.config import CONFIG_NAME, Settings, default_home, default_keyfile
+from edge_unlock.config import (
+    CONFIG_NAME,
+    CommandSettings,
+    MqttSettings,
+    PublishSettings,
+    RelaySettings,
+    Settings,
+    WyomingSettings,
+    default_home,
+    default_keyfile,
+)
 from edge_unlock.errors import ConfigError
 from tests.strange import KINDS, make_strange
 
@@ -12,13 +22,13 @@ NOBODY_KNOWN = 4242
 
 def test_without_a_file_there_are_defaults(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    assert Settings.load(tmp_path) == Settings()
+    assert Settings.load(tmp_path / CONFIG_NAME) == Settings()
     assert default_keyfile() == tmp_path / "config" / "edge-unlock" / "keys" / "{vault}.key"
 
 
 def test_a_file_is_read(tmp_path):
     (tmp_path / CONFIG_NAME).write_text('device = 3\nmodel = "/models/x"\naction_timeout_s = 5\n')
-    settings = Settings.load(tmp_path)
+    settings = Settings.load(tmp_path / CONFIG_NAME)
     assert settings.device == 3
     assert settings.model == Path("/models/x")
     assert settings.action_timeout_s == 5
@@ -46,12 +56,42 @@ def test_a_file_is_read(tmp_path):
         (b'keyfile = "a\\u0000b"', "keyfile"),
         (b'model = ""', "model"),
         (b"device = 1979-05-27", "device"),
+        (b"[[actions]]\npin = 17", "type"),
+        (b"[[actions]]\ntype = 'laser'", "laser"),
+        (b"[[actions]]\ntype = 'relay'\npin = 17\npulse_s = inf", "pulse_s"),
+        (b"[[actions]]\ntype = 'relay'\npin = -1", "pin"),
+        (b"[[actions]]\ntype = 'command'\narguments = []", "arguments"),
+        (b"[[actions]]\ntype = 'command'\narguments = [\"a\\u0000b\"]", "arguments"),
+        (b"[[actions]]\ntype = 'mqtt'\ntopic = 'house/#'", "topic"),
+        (b"[mqtt]\nport = 1883", "host"),
+        (b"[mqtt]\nhost = 'h'\nport = 70000", "port"),
     ],
 )
 def test_a_wrong_file_is_refused_and_named(tmp_path, content, named):
     (tmp_path / CONFIG_NAME).write_bytes(content)
     with pytest.raises(ConfigError, match=named):
-        Settings.load(tmp_path)
+        Settings.load(tmp_path / CONFIG_NAME)
+
+
+def test_a_file_that_must_exist_is_missed(tmp_path):
+    with pytest.raises(ConfigError, match=CONFIG_NAME):
+        Settings.load(tmp_path / CONFIG_NAME, must_exist=True)
+
+
+def test_actions_and_services_are_tables(tmp_path):
+    (tmp_path / CONFIG_NAME).write_text(
+        'refractory_s = 5\n[[actions]]\ntype = "relay"\npin = 17\n'
+        '[[actions]]\ntype = "command"\narguments = ["/bin/true", "x"]\n'
+        '[[actions]]\ntype = "mqtt"\ntopic = "door/opened"\n'
+        '[mqtt]\nhost = "broker"\n[wyoming]\n'
+    )
+    settings = Settings.load(tmp_path / CONFIG_NAME)
+    relay, command, publish = settings.actions
+    assert relay == RelaySettings(pin=17)
+    assert command == CommandSettings(arguments=("/bin/true", "x"))
+    assert publish == PublishSettings(topic="door/opened")
+    assert settings.mqtt == MqttSettings(host="broker")
+    assert settings.wyoming == WyomingSettings()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,7 +100,7 @@ def test_a_strange_file_is_refused(tmp_path, kind):
     if path.parent != tmp_path:
         (tmp_path / CONFIG_NAME).symlink_to(path)
     with pytest.raises(ConfigError, match=CONFIG_NAME) as raised:
-        Settings.load(tmp_path)
+        Settings.load(tmp_path / CONFIG_NAME)
     assert "\n" not in str(raised.value) and raised.value.hint
 
 
@@ -70,10 +110,10 @@ def test_a_file_that_others_may_write_is_refused(tmp_path, mode):
     path.write_text("far = 0.05\n")
     path.chmod(mode)
     with pytest.raises(ConfigError, match="open to other users") as raised:
-        Settings.load(tmp_path)
+        Settings.load(tmp_path / CONFIG_NAME)
     assert f"chmod go-w {path}" in raised.value.hint
     path.chmod(0o644)
-    assert Settings.load(tmp_path).far == 0.05
+    assert Settings.load(tmp_path / CONFIG_NAME).far == 0.05
 
 
 def test_a_file_in_a_directory_that_all_may_write_is_refused(tmp_path):
@@ -82,7 +122,7 @@ def test_a_file_in_a_directory_that_all_may_write_is_refused(tmp_path):
     (home / CONFIG_NAME).write_text("far = 0.05\n")
     (tmp_path / "shared").chmod(0o777)
     with pytest.raises(ConfigError, match="all users may write"):
-        Settings.load(home)
+        Settings.load(home / CONFIG_NAME)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -90,7 +130,7 @@ def test_a_file_of_another_user_is_refused(tmp_path):
     (tmp_path / CONFIG_NAME).write_text("far = 0.05\n")
     os.chown(tmp_path / CONFIG_NAME, NOBODY_KNOWN, -1)
     with pytest.raises(ConfigError, match="belongs to user id 4242"):
-        Settings.load(tmp_path)
+        Settings.load(tmp_path / CONFIG_NAME)
 
 
 @pytest.fixture
@@ -111,4 +151,6 @@ def test_without_a_home_directory_it_is_said_what_to_set():
         with pytest.raises(ConfigError, match="home directory") as raised:
             path()
         assert "HOME" in raised.value.hint and "--home" in raised.value.hint
-    assert Settings.load(Path("/nowhere")) == Settings()  # what needs no home goes on without
+    assert (
+        Settings.load(Path("/nowhere/config.toml")) == Settings()
+    )  # what needs no home goes on without

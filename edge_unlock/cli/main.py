@@ -72,6 +72,12 @@ def _report(error: Exception) -> int:
     help="State directory: the vault and config.toml.  [default: the user's data directory]",
 )
 @click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="EDGE_UNLOCK_CONFIG",
+    help="Configuration file.  [default: config.toml in the state directory]",
+)
+@click.option(
     "--model",
     "package",
     type=click.Path(path_type=Path),
@@ -79,9 +85,9 @@ def _report(error: Exception) -> int:
     help="Directory of a model package.  [default: the one that ships]",
 )
 @click.pass_context
-def main(ctx: click.Context, home: Path | None, package: Path | None) -> None:
+def main(ctx: click.Context, home: Path | None, config: Path | None, package: Path | None) -> None:
     """Unlock by voice, offline: enroll a person once, then listen."""
-    ctx.obj = ctx.with_resource(Session(home, package))
+    ctx.obj = ctx.with_resource(Session(home, package, config))
 
 
 for command in (

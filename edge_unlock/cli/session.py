@@ -45,9 +45,10 @@ SILENT_DEVICE_S = 2.0
 class Session(Closing):
     """One run of the command line; everything in it is imported and made when first needed."""
 
-    def __init__(self, home: Path | None, model: Path | None) -> None:
+    def __init__(self, home: Path | None, model: Path | None, config: Path | None = None) -> None:
         self._home = home
         self._model = model
+        self._config = config
         self._open = ExitStack()
 
     def close(self) -> None:
@@ -61,12 +62,19 @@ class Session(Closing):
 
         return self._home or default_home()
 
+    @property
+    def config_path(self) -> Path:
+        """Where the configuration file is, or would be."""
+        from edge_unlock.config import CONFIG_NAME
+
+        return self._config or self.home / CONFIG_NAME
+
     @cached_property
     def settings(self) -> Settings:
-        """The contents of config.toml."""
+        """What the configuration file says."""
         from edge_unlock.config import Settings
 
-        return Settings.load(self.home)
+        return Settings.load(self.config_path, must_exist=self._config is not None)
 
     @cached_property
     def package(self) -> ModelPackage:

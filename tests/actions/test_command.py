@@ -1,11 +1,12 @@
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from edge_unlock.actions import ENVIRONMENT, Command
+from edge_unlock.actions.command import ENVIRONMENT, Command
 from edge_unlock.errors import ActionError
 from edge_unlock.recognizer import Decision
 
@@ -122,7 +123,7 @@ def test_at_the_timeout_the_relay_is_switched_off_and_nothing_stays_behind(relay
 
 
 def test_what_does_not_heed_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("edge_unlock.actions.GRACE_S", 0.2)
+    monkeypatch.setattr("edge_unlock.actions.command.GRACE_S", 0.2)
     script = f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 1; done"
     with pytest.raises(ActionError, match="stopped after"):
         Command(["sh", "-c", script], timeout_s=0.5).run(ACCEPTED)
@@ -136,10 +137,33 @@ def test_an_interruption_stops_the_program_too(relay, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("edge_unlock.actions.subprocess.Popen", Impatient)
+        patch.setattr("edge_unlock.actions.command.subprocess.Popen", Impatient)
         Impatient.interrupted = interrupted
         Command([str(relay)], timeout_s=30).run(ACCEPTED)
     assert (relay.parent / "log").read_text() == "on\noff\n"
+
+
+def test_closing_stops_the_program_at_once_and_starts_no_other(relay):
+    command = Command([str(relay)], timeout_s=30)
+    failures = []
+
+    def run():
+        with pytest.raises(ActionError, match="stopped") as caught:
+            command.run(ACCEPTED)
+        failures.append(caught.value.outcome)
+
+    running = threading.Thread(target=run)
+    running.start()
+    while not (relay.parent / "log").exists():
+        time.sleep(0.01)
+    command.close()
+    running.join()
+    command.close()
+    assert failures == ["stopped"]
+    assert (relay.parent / "log").read_text() == "on\noff\n"
+    assert not is_running((relay.parent / "child").read_text().strip())
+    with pytest.raises(ActionError, match="not started any more"):
+        command.run(ACCEPTED)
 
 
 class Impatient(subprocess.Popen):

@@ -1,0 +1,95 @@
+"""What an acceptance sets going, and for how long nothing further is judged."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from queue import SimpleQueue
+from threading import Thread
+from typing import NamedTuple
+
+from edge_unlock.actions.action import Action, require_acceptance
+from edge_unlock.closing import Closing
+from edge_unlock.errors import ActionError
+from edge_unlock.recognizer import Decision
+
+
+class Outcome(NamedTuple):
+    """What became of one action."""
+
+    action: str
+    """Its name."""
+    decision: Decision
+    """The acceptance that it was for."""
+    error: ActionError | None
+    """Why it failed, if it did."""
+
+
+class Door(Closing):
+    """Runs all ``actions`` of an acceptance at once, each in a thread of its own.
+
+    From ``open`` until ``refractory_s`` after the last of them has ended it is busy, and opens for
+    nobody else. Whoever uses it asks ``outcomes`` from time to time; that and all else is for one
+    thread. ``clock`` gives seconds.
+    """
+
+    def __init__(
+        self,
+        actions: Sequence[Action],
+        refractory_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._actions = actions
+        self._refractory_s = refractory_s
+        self._clock = clock
+        self._running: list[Thread] = []
+        self._ended: SimpleQueue[Outcome] = SimpleQueue()
+        self._ready_s = clock()
+        self._closing = ExitStack()
+        for action in actions:
+            self._closing.callback(action.close)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether actions run, or ran a moment ago."""
+        if self._running:
+            self._running = [thread for thread in self._running if thread.is_alive()]
+            self._ready_s = self._clock() + self._refractory_s
+        return bool(self._running) or self._clock() < self._ready_s
+
+    def open(self, decision: Decision) -> None:
+        """Start all actions, and return at once.
+
+        Raises ``ActionError`` for a decision that is no acceptance, and while it is busy.
+        """
+        require_acceptance(decision)
+        if self.is_busy:
+            raise ActionError("the door is open already", "Wait until its actions have ended.")
+        self._ready_s = self._clock() + self._refractory_s
+        for action in self._actions:
+            thread = Thread(target=self._run, args=(action, decision), name=action.name)
+            thread.start()
+            self._running.append(thread)
+
+    def outcomes(self) -> list[Outcome]:
+        """What became of the actions that ended since this was asked last."""
+        return [self._ended.get_nowait() for _ in range(self._ended.qsize())]
+
+    def wait(self) -> None:
+        """Wait until all actions have ended; what became of them ``outcomes`` tells then."""
+        for thread in self._running:
+            thread.join()
+
+    def close(self) -> None:
+        """Stop what runs, and open for nobody any more; calling it again does nothing."""
+        self._closing.close()
+        self.wait()
+
+    def _run(self, action: Action, decision: Decision) -> None:
+        error: ActionError | None = None
+        try:
+            action.run(decision)
+        except ActionError as failure:
+            error = failure
+        except Exception as failure:  # a defect of one action: the others go on, and it is told
+            error = ActionError(f"{action.name}: {type(failure).__name__}: {failure}")
+        self._ended.put(Outcome(action.name, decision, error))

@@ -1,0 +1,1 @@
+"""How what listens tells others what it does: systemd, a local socket, MQTT."""

@@ -1,0 +1,72 @@
+"""What a running ``listen`` is doing, as it tells others."""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+KEPT_DECISIONS = 10
+
+State = Literal["starting", "listening", "unlocking", "no microphone", "stopping"]
+
+
+class Microphone(msgspec.Struct, frozen=True, kw_only=True):
+    """How the microphone does. Times are UTC in ISO 8601."""
+
+    name: str
+    delivers: bool
+    since: str
+    """Since when it has delivered, or not."""
+    error: str | None = None
+    """Why it does not."""
+    losses: int = 0
+    """How often it failed since the start."""
+    overruns: int = 0
+    """How often samples were lost since the start, at failures too."""
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision as others may know it: how well the voice matched, but no score."""
+
+    time: str
+    decision: str
+    user: str | None
+    match: str | None
+    reason: str | None
+    seconds: float
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an action: ``done``, or what the log says of its failure."""
+
+    time: str
+    action: str
+    outcome: str
+    error: str | None = None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it at one moment."""
+
+    state: State
+    version: str
+    model: str
+    pid: int
+    since: str
+    """When it was started."""
+    microphone: Microphone
+    lockout: str | None = None
+    """Why nobody's voice is taken at the moment, or None."""
+    decisions: tuple[Seen, ...] = ()
+    """The last ones, the newest last."""
+    actions: tuple[Done, ...] = ()
+    """The last ones, the newest last."""
+
+
+class Observer(Protocol):
+    """Is told whenever something has changed. ``close`` is called once, at the end."""
+
+    def update(self, status: Status) -> None:
+        """Take note, and return at once: whoever calls has a microphone to hear."""
+
+    def close(self) -> None:
+        """Tell that it is over, and let go."""
