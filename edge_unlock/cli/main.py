@@ -11,9 +11,11 @@ import click
 from edge_unlock.cli.audit import audit
 from edge_unlock.cli.calibrate import calibrate
 from edge_unlock.cli.enroll import enroll
-from edge_unlock.cli.hear import identify, listen, verify
+from edge_unlock.cli.hear import identify, verify
+from edge_unlock.cli.listen import listen
 from edge_unlock.cli.model import model
 from edge_unlock.cli.session import Session
+from edge_unlock.cli.status import status
 from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
 from edge_unlock.errors import EdgeUnlockError, UnansweredError
@@ -96,6 +98,7 @@ for command in (
     verify,
     identify,
     listen,
+    status,
     calibrate,
     list_,
     remove,
