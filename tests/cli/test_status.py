@@ -46,6 +46,13 @@ def test_it_tells_what_listens_and_what_was_decided(enrolled, people, listening)
     assert "accepted: alice" in told and "delivers" in told
 
 
+def test_doctor_asks_what_listens_about_its_microphone(enrolled, listening):
+    asked(enrolled, bool)
+    told = enrolled.run("doctor").stdout
+    assert f"in use by `listen`, process {listening.pid}" in told
+    assert "FAIL  microphone" not in told
+
+
 def test_nothing_listens(enrolled, listening):
     asked(enrolled, bool)
     listening.send_signal(signal.SIGKILL)
