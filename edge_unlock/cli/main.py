@@ -13,6 +13,7 @@ from edge_unlock.cli.calibrate import calibrate
 from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, listen, verify
 from edge_unlock.cli.model import model
+from edge_unlock.cli.relay import relay_off
 from edge_unlock.cli.session import Session
 from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
@@ -105,6 +106,7 @@ for command in (
     rekey,
     audit,
     model,
+    relay_off,
     devices,
     doctor,
     demo,
