@@ -163,6 +163,17 @@ def test_a_holder_that_hangs_is_replaced(line):
     assert len(line.pulses()) == 2
 
 
+def test_closing_switches_off_though_the_holder_hangs(line, running):
+    relay, keeper, worker, thread, errors = running
+    os.kill(worker, signal.SIGSTOP)
+    relay.close()
+    thread.join()
+    assert not line.is_on
+    assert [error.outcome for error in errors] == ["stopped"]
+    wait_until(lambda: is_gone(keeper, worker))
+    assert not holders(os.getpid())
+
+
 def test_a_holder_that_dies_while_nobody_needs_it_is_replaced_in_time(line):
     with Relay(PIN, pulse_s=0.1) as relay:
         (keeper,) = holders(os.getpid())
