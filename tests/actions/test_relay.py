@@ -15,7 +15,7 @@ from edge_unlock.actions import Relay
 from edge_unlock.actions.line import FAKE_VARIABLE, open_line
 from edge_unlock.errors import ActionError
 from edge_unlock.recognizer import Decision
-from tests.gpio import PIN, Line, children, holders, is_gone, wait_until
+from tests.gpio import LONGEST_WAIT_S, PIN, Line, children, holders, is_gone, wait_until
 
 ACCEPTED = Decision(decision="accepted", user="anna")
 NEVER_S = 600.0
@@ -106,7 +106,7 @@ def test_nothing_but_an_acceptance_switches(line, decision):
 def test_closing_ends_a_pulse_and_it_never_switches_again(line, running):
     relay, keeper, worker, thread, errors = running
     relay.close()
-    thread.join()
+    thread.join(LONGEST_WAIT_S)
     assert len(line.pulses()) == 1 and not line.is_on
     assert [error.outcome for error in errors] == ["stopped"]
     wait_until(lambda: is_gone(keeper, worker))
@@ -121,7 +121,7 @@ def test_closing_ends_a_pulse_and_it_never_switches_again(line, running):
 def test_a_holder_that_ends_leaves_the_line_off_and_is_replaced(line, running, victim, number):
     _, keeper, worker, thread, errors = running
     os.kill(worker if victim == "worker" else keeper, number)
-    thread.join()
+    thread.join(LONGEST_WAIT_S)
     assert not line.is_on
     assert [error.outcome for error in errors] == ["failed"]
     wait_until(lambda: is_gone(keeper, worker))
@@ -132,7 +132,7 @@ def test_a_holder_that_ends_leaves_the_line_off_and_is_replaced(line, running, v
 def test_a_holder_whose_processes_are_both_killed_is_replaced(line, running):
     _, keeper, _, thread, errors = running
     os.killpg(keeper, signal.SIGKILL)
-    thread.join()
+    thread.join(LONGEST_WAIT_S)
     assert not line.is_on
     assert "died" in str(errors[0])
 
@@ -141,6 +141,13 @@ def test_the_keeper_alone_switches_off_while_nobody_else_can(line, start_parent)
     parent, _, worker = start_parent(NEVER_S)
     parent.send_signal(signal.SIGSTOP)
     os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: not line.is_on)
+
+
+def test_a_holder_that_is_asked_to_end_switches_off_first(line, start_parent):
+    parent, keeper, _ = start_parent(NEVER_S)
+    parent.send_signal(signal.SIGSTOP)
+    os.killpg(keeper, signal.SIGTERM)  # as systemd asks all processes of a service
     wait_until(lambda: not line.is_on)
 
 
@@ -167,7 +174,7 @@ def test_closing_switches_off_though_the_holder_hangs(line, running):
     relay, keeper, worker, thread, errors = running
     os.kill(worker, signal.SIGSTOP)
     relay.close()
-    thread.join()
+    thread.join(LONGEST_WAIT_S)
     assert not line.is_on
     assert [error.outcome for error in errors] == ["stopped"]
     wait_until(lambda: is_gone(keeper, worker))
@@ -197,7 +204,7 @@ def test_the_line_is_off_when_whoever_used_it_ends(line, start_parent, numbers):
     parent, keeper, worker = start_parent(NEVER_S)
     for number in numbers:
         parent.send_signal(number)
-    parent.wait()
+    parent.wait(LONGEST_WAIT_S)
     wait_until(lambda: not line.is_on)
     wait_until(lambda: is_gone(keeper, worker))
 
@@ -225,14 +232,15 @@ def spoken_to(line):
         )
         assert ours.recv(1) == b"0"
         yield ours, holder
-        holder.wait()
+        holder.kill()
+        holder.wait(LONGEST_WAIT_S)
 
 
 @pytest.mark.parametrize("said", [b"x", b"++", b"\0" * 1000, b"+x", b"1", b"open"])
 def test_what_is_not_to_be_said_to_a_holder_ends_it(line, spoken_to, said):
     ours, holder = spoken_to
     ours.send(said)
-    holder.wait()
+    holder.wait(LONGEST_WAIT_S)
     assert line.pulses() == []
 
 
@@ -241,7 +249,7 @@ def test_who_asks_twice_does_not_make_a_pulse_longer(line, spoken_to):
     ours.send(b"+")
     assert ours.recv(1) == b"1"
     ours.send(b"+")
-    holder.wait()
+    holder.wait(LONGEST_WAIT_S)
     assert not line.is_on
     assert len(line.pulses()) == 1
 
