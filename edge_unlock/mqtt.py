@@ -128,8 +128,8 @@ class Connection(Closing):
                 self._converse()
             except OSError as error:
                 self.error = error.strerror or str(error)
-            except Exception as error:  # whatever a broker sends, it is tried again
-                self.error = f"{type(error).__name__}: {error}"
+            except Exception as error:  # paho-mqtt < 2.2 raises anything for a malformed packet
+                self.error = f"the broker's words make no sense: {type(error).__name__}"
             if time.monotonic() - start_s > LONGEST_DELAY_S:
                 delay_s = FIRST_DELAY_S
             self._closing.wait(delay_s)
