@@ -44,6 +44,7 @@ if [ "$microphone" ]; then
 fi
 if [[ $chosen == *" dev "* ]]; then
     packages+=(pulseaudio pulseaudio-utils) # a microphone without a sound card
+    packages+=(mosquitto) # an MQTT broker, which the tests start
     # real voices for the tests, where the project's data does not lie beside the checkout
     [ -d "$root/../shared/data" ] || packages+=(asterisk-core-sounds-{en,it}-g722 ffmpeg)
 fi

@@ -22,8 +22,16 @@ PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Hours = Annotated[float, msgspec.Meta(gt=0, le=87_600)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=r"^[^\0]*$")]
-Topic = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\0+#]*$")]
-"""Where MQTT may publish to: no wildcards (MQTT 5.0, section 4.7)."""
+Topic = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=256,
+        pattern=r"^(?!\$)[^\x00-\x1f\x7f-\x9f+#\ufdd0-\ufdef\ufffe\uffff]*\Z",
+    ),
+]
+"""Where MQTT may publish to: no wildcards, nothing of the broker's own (MQTT 5.0, section 4.7), and
+no character for which a broker may close the connection (section 1.5.4)."""
 
 
 class CommandSettings(

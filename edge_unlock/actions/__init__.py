@@ -8,9 +8,17 @@ if TYPE_CHECKING:
     from edge_unlock.actions.action import Action
     from edge_unlock.actions.command import Command
     from edge_unlock.actions.fake import Fake
+    from edge_unlock.actions.publish import Publish
     from edge_unlock.actions.relay import Relay
 
-__all__ = ["Action", "Command", "Fake", "Relay"]
+__all__ = ["Action", "Command", "Fake", "Publish", "Relay"]
 __getattr__ = lazy_names(
-    __name__, {"Action": "action", "Command": "command", "Fake": "fake", "Relay": "relay"}
+    __name__,
+    {
+        "Action": "action",
+        "Command": "command",
+        "Fake": "fake",
+        "Publish": "publish",
+        "Relay": "relay",
+    },
 )
