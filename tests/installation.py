@@ -1,6 +1,6 @@
 """A vault with one enrolled voice, and all that ``listen`` is made of, for long checks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ CONSENT = Consent("2026-01-31T12:00:00+00:00", "unlocking the door")
 
 
 class Household:
-    """A vault in ``directory`` in which the owner is enrolled; ``voices`` are recordings."""
+    """A vault in ``directory``, once ``enroll`` was called; ``voices`` are recordings by name."""
 
     def __init__(self, directory: Path) -> None:
         self.home, self.key = directory / "state", KeyFile(directory / "key")
@@ -34,18 +34,18 @@ class Household:
         self.identity = ModelIdentity(
             self.encoder.package.sha256, manifest.front_end_sha256(), self.encoder.embedding_size
         )
-        paths = speech.write_speakers(directory, (OWNER, STRANGER), ENROLLED + 1)
-        self.voices = {name: _read(said[-1]) for name, said in paths.items()}
-        with Vault.create(self.home, self.key) as vault:
-            vault.enroll(OWNER, self._embedded(paths[OWNER][:-1]), self.identity, CONSENT)
+        self._paths = speech.write_speakers(directory, (OWNER, STRANGER), ENROLLED + 1)
+        self.voices = {name: _read(said[-1]) for name, said in self._paths.items()}
 
-    def _embedded(self, paths: Sequence[Path]) -> np.ndarray:
+    def enroll(self) -> None:
+        """Make the vault. A process that has heard with a segmenter cannot hear after a fork."""
         rows = []
-        for path in paths:
+        for path in self._paths[OWNER][:-1]:
             with File(path) as source:
                 heard = list(hear(source, Segmenter()))
             rows.append(self.encoder.embed_pieces(one.segment.samples for one in heard))
-        return np.stack(rows)
+        with Vault.create(self.home, self.key) as vault:
+            vault.enroll(OWNER, np.stack(rows), self.identity, CONSENT)
 
     def open(self) -> Vault:
         """The vault."""

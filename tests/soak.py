@@ -128,6 +128,7 @@ def soak(hours: float) -> bool:
 def _soak(hours: float, directory: Path) -> bool:
     lasting.FIRST_WAIT_S = 0.01  # type: ignore[misc]  # nobody plugs it in by hand
     household = Household(directory)
+    household.enroll()
     day = Day(household.voices, hours)
     opened = directory / "opened"
     script = 'echo "$EDGE_UNLOCK_USER" >> "$0"'

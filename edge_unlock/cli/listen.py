@@ -20,17 +20,21 @@ from edge_unlock.cli.options import (
 )
 from edge_unlock.cli.session import STREAM, Session, print_json
 from edge_unlock.cli.wording import EXIT_CODES, fields, hints, words_of
-from edge_unlock.errors import ActionError, NoSpeechError, StatusError
+from edge_unlock.errors import ActionError, ConfigError, NoSpeechError, StatusError
 
 if TYPE_CHECKING:
     from edge_unlock.actions import Action
     from edge_unlock.door import Outcome
     from edge_unlock.errors import DeviceError
     from edge_unlock.hearing import Hearing
+    from edge_unlock.mqtt import Connection
     from edge_unlock.recognizer import Decision
     from edge_unlock.service.notify import Notify
     from edge_unlock.service.reporter import Reporter
     from edge_unlock.service.status import Observer
+
+DEVICE_ID_DIGITS = 12
+"""So much of the vault's id tells this device from others at a broker."""
 
 
 class _ListenCommand(click.Command):
@@ -101,13 +105,18 @@ def listen(
     from edge_unlock.listener import Listener
     from edge_unlock.service.notify import Notify
 
-    actions = _actions(session, ctx.meta.get("on_unlock"), as_json, show_scores)
+    on_unlock = ctx.meta.get("on_unlock")
     is_live = not inputs or STREAM in inputs
     before = signal.signal(signal.SIGTERM, _end)
     ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
     log = session.vault.audit
+    broker = _broker(session)
+    if broker is not None:
+        ctx.with_resource(broker)
+    actions = _actions(session, on_unlock, broker, reserved=as_json, show_scores=show_scores)
     notify = Notify()
-    reporter = ctx.with_resource(_reporter(session, inputs, device, notify))
+    observers = _observers(session, notify, broker)
+    reporter = ctx.with_resource(_reporter(session, inputs, device, observers))
     gatekeeper = ctx.with_resource(
         session.gatekeeper(name, operating_point, device, continuous=True)
     )
@@ -145,11 +154,25 @@ def _end(number: int, _: object) -> NoReturn:
     sys.exit(128 + number)
 
 
+def _broker(session: Session) -> Connection | None:
+    """The connection to the MQTT broker that the configuration names, if it does."""
+    if session.settings.mqtt is None:
+        return None
+    from edge_unlock.mqtt import Connection
+
+    return Connection(session.settings.mqtt, session.vault.id[:DEVICE_ID_DIGITS])
+
+
 def _actions(
-    session: Session, on_unlock: Sequence[str] | None, reserved: bool, show_scores: bool
+    session: Session,
+    on_unlock: Sequence[str] | None,
+    broker: Connection | None,
+    *,
+    reserved: bool,
+    show_scores: bool,
 ) -> list[Action]:
     """Make the actions of the configuration, and that of the command line."""
-    from edge_unlock.actions import Command, Relay
+    from edge_unlock.actions import Command, Publish, Relay
     from edge_unlock.config import CommandSettings, RelaySettings
 
     settings = session.settings
@@ -166,16 +189,15 @@ def _actions(
             actions.append(
                 Command(one.arguments, timeout_s, reserved=reserved, show_score=show_scores)
             )
+        elif broker is None:
+            raise ConfigError("an action of type mqtt needs a broker", "Name it in [mqtt].")
+        else:
+            actions.append(Publish(broker, one.topic, one.message))
     return actions
 
 
-def _reporter(
-    session: Session, inputs: Sequence[str], device: str | None, notify: Notify
-) -> Reporter:
-    """Who tells others what happens: systemd, and whoever asks at the status socket."""
-    from importlib.metadata import version
-
-    from edge_unlock.service.reporter import Reporter
+def _observers(session: Session, notify: Notify, broker: Connection | None) -> list[Observer]:
+    """Who is told what happens: systemd, whoever asks at the status socket, Home Assistant."""
     from edge_unlock.service.socket import StatusSocket
 
     observers: list[Observer] = [notify]
@@ -183,6 +205,20 @@ def _reporter(
         observers.append(StatusSocket(session.home))
     except StatusError as error:  # a lock that cannot tell is still a lock
         click.echo(f"note: {error}\nhint: {error.hint}", err=True)
+    if broker is not None and session.settings.mqtt is not None:
+        from edge_unlock.service.homeassistant import HomeAssistant
+
+        observers.append(HomeAssistant(broker, session.settings.mqtt))
+    return observers
+
+
+def _reporter(
+    session: Session, inputs: Sequence[str], device: str | None, observers: Sequence[Observer]
+) -> Reporter:
+    from importlib.metadata import version
+
+    from edge_unlock.service.reporter import Reporter
+
     manifest = session.package.manifest
     return Reporter(
         observers,

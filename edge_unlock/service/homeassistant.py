@@ -138,7 +138,7 @@ def _state(status: Status) -> dict[str, Any]:
         "since": _text(status.since),
         "version": _text(status.version),
         "model": _text(status.model),
-        "lockout": _text(status.lockout),
+        "lockout": None if status.lockout is None else _text(status.lockout.reason),
         "microphone": {
             "name": _text(microphone.name),
             "delivers": microphone.delivers,

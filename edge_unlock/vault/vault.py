@@ -143,6 +143,12 @@ class Vault(Closing):
             directory.close()
 
     @property
+    def id(self) -> str:
+        """What tells this vault from others, in hexadecimal digits: no secret, never changed."""
+        with self._store.reading() as snapshot:
+            return snapshot.vault_id.hex()
+
+    @property
     def key_kind(self) -> str:
         """The kind of key that opened the vault."""
         return kind_of(self._store.kek.id)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge_unlock.config import MqttSettings
 from edge_unlock.mqtt import ONLINE, Connection
 from edge_unlock.service.homeassistant import MAX_CHARACTERS, HomeAssistant
-from edge_unlock.service.status import Microphone, Seen, State, Status
+from edge_unlock.service.status import Lockout, Microphone, Seen, State, Status
 from tests.broker import Broker, Reader, needs_mosquitto, until
 
 BASE = "edge-unlock/pi-1"
@@ -58,6 +58,10 @@ def microphone(**fields: Any) -> Microphone:
     return Microphone(**(usual | fields))
 
 
+def lockout(reason: str) -> Lockout:
+    return Lockout(reason=reason, since="2026-01-31T12:00:00+00:00", wait_s=60)
+
+
 def seen(user: str | None = "Ána", decision: str = "accepted", **fields: Any) -> Seen:
     usual = {"time": "2026-01-31T12:00:01+00:00", "match": "clear match", "reason": None}
     return Seen(decision=decision, user=user, seconds=1.5, **(usual | fields))
@@ -95,7 +99,9 @@ def test_who_was_recognised_is_told_and_who_was_rejected_is_not(published):
 def test_the_microphone_and_a_lockout_are_told(published):
     observer, reader = published
     lost = microphone(delivers=False, error="unplugged", losses=2, overruns=3)
-    observer.update(status(state="no microphone", microphone=lost, lockout="wait 20 minutes"))
+    observer.update(
+        status(state="no microphone", microphone=lost, lockout=lockout("wait 20 minutes"))
+    )
     until(lambda: reader.last.get(f"{BASE}/state", b"").count(b"unplugged"))
     told = reader.object(f"{BASE}/state")
     assert told["state"] == "no microphone" and told["lockout"] == "wait 20 minutes"
@@ -151,7 +157,7 @@ def test_the_discovery_is_what_home_assistant_takes():
             ["None", "None", "None", "listening", "OFF", "OFF"],
         ),
         (
-            status(lockout="wait", decisions=(seen("{{ 6*7 }}"),)),
+            status(lockout=lockout("wait"), decisions=(seen("{{ 6*7 }}"),)),
             ["{{ 6*7 }}", "clear match", "2026-01-31T12:00:01+00:00", "listening", "ON", "OFF"],
         ),
         (
@@ -204,7 +210,7 @@ def test_whatever_names_and_reasons_hold_it_is_json_of_the_device_alone(words, t
         status(
             model=model,
             version=version,
-            lockout=reason,
+            lockout=None if reason is None else lockout(reason),
             microphone=microphone(name=name, error=error),
             decisions=(seen(name, match=match, time=time, reason=reason),),
         )
