@@ -2,12 +2,7 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,17 +52,6 @@ def test_scores_are_told_only_where_they_are_asked_for(enrolled, people, command
             assert re.search(r"match|near miss", told)
             assert not re.search(figures, re.sub(r'"seconds":[\d.]+', "", told)), told
         assert re.search(figures, enrolled.run(*arguments, "--show-scores").output)
-
-
-def test_the_unlock_command_learns_the_score_only_where_it_is_shown(enrolled, people, tmp_path):
-    out = tmp_path / "out"
-    arguments = ("listen", "--once", "--input", people["alice"][4])
-    action = ("--on-unlock", "sh", "-c", f'echo "<$EDGE_UNLOCK_SCORE>" > {out}')
-    environment = {"EDGE_UNLOCK_SCORE": "0.9"}  # of a caller, and not of this decision
-    assert enrolled.run(*arguments, *action, **environment).exit_code == 0
-    assert out.read_text() == "<>\n"
-    assert enrolled.run(*arguments, "--show-scores", *action, **environment).exit_code == 0
-    assert re.fullmatch(r"<-?\d\.\d{4}>\n", out.read_text()) and "0.9000" not in out.read_text()
 
 
 def at_rate(path, rate_hz, directory):
@@ -168,122 +152,6 @@ def test_stereo_at_48_khz_works(enrolled, people, tmp_path):
     tripled = np.interp(np.arange(3 * samples.size) / 3, np.arange(samples.size), samples)
     soundfile.write(tmp_path / "stereo.flac", np.column_stack((tripled, tripled)), 48000)
     assert enrolled.run("verify", "alice", "--input", tmp_path / "stereo.flac").exit_code == 0
-
-
-def test_listen_decides_on_each_utterance(enrolled, people):
-    result = enrolled.run(
-        "listen", "--json", "--input", people["bob"][4], "--input", people["alice"][4]
-    )
-    decisions = [json.loads(line)["decision"] for line in result.stdout.splitlines()]
-    assert decisions[-1] == "accepted" and "rejected" in decisions
-    assert result.exit_code == 0
-
-
-def test_listen_once_stops_at_the_first_decision(enrolled, people):
-    result = enrolled.run(
-        "listen", "--once", "--input", people["bob"][4], "--input", people["alice"][4]
-    )
-    assert result.exit_code == 3
-    assert len(result.stdout.splitlines()) == 1
-
-
-def test_the_unlock_command_runs_on_acceptance_only(enrolled, people, tmp_path):
-    opened = tmp_path / "opened"
-    script = "import os,sys; open(sys.argv[1], 'w').write(os.environ['EDGE_UNLOCK_USER'])"
-    action = ("--on-unlock", sys.executable, "-c", script, opened)
-    rejected = enrolled.run("listen", "--once", "--input", people["bob"][4], *action)
-    assert rejected.exit_code == 3 and not opened.exists()
-    accepted = enrolled.run("listen", "--once", "--input", people["alice"][4], *action)
-    assert accepted.exit_code == 0 and opened.read_text() == "alice"
-
-
-def test_a_failing_unlock_command_is_an_error(enrolled, people):
-    result = enrolled.run("listen", "--input", people["alice"][4], "--on-unlock", "false")
-    assert_error(result, 1, "status 1")
-    assert enrolled.run("listen", "--on-unlock").exit_code == 2
-
-
-def test_an_unlock_command_that_cannot_be_run_is_told_before_anybody_speaks(enrolled, people):
-    before = enrolled.state()
-    arguments = ("listen", "--once", "--input", people["alice"][4])
-    result = enrolled.run(*arguments, "--on-unlock", "touch opened")
-    assert_error(result, 1, "touch opened")
-    assert "quotes" in result.stderr
-    assert enrolled.state() == before
-    assert enrolled.run(*arguments, "--on-unlock=").exit_code == 2
-
-
-def test_the_unlock_command_may_follow_an_equals_sign(enrolled, people, tmp_path):
-    opened = tmp_path / "opened"
-    arguments = ("listen", "--once", "--input", people["alice"][4])
-    assert enrolled.run(*arguments, "--on-unlock=touch", opened).exit_code == 0
-    assert opened.exists()
-
-
-def test_what_the_unlock_command_prints_stays_out_of_json(enrolled, people):
-    arguments = ("listen", "--json", "--once", "--input", people["alice"][4])
-    with enrolled.start(*arguments, "--on-unlock", "echo", "on", stdout=subprocess.PIPE) as child:
-        out, err = child.communicate()
-    assert json.loads(out)["decision"] == "accepted"
-    assert b"on\n" in err
-
-
-def test_a_person_watching_sees_a_timed_line_for_each_decision(enrolled, people):
-    arguments = ("listen", "--input", people["bob"][4], "--input", people["alice"][4])
-    result = enrolled.run(*arguments)
-    lines = result.stdout.splitlines()
-    assert all(re.match(r"\d\d:\d\d:\d\d  (accepted|rejected|retry)", line) for line in lines)
-    assert "accepted: alice" in lines[-1] and not result.stderr
-    quiet = enrolled.run(*arguments, "--quiet")
-    assert quiet.exit_code == 0 and not quiet.output
-    failing = enrolled.run(*arguments, "--quiet", "--on-unlock", "false")
-    assert not failing.stdout and "status 1" in failing.stderr
-
-
-@pytest.fixture
-def zhanna(initialized, people):
-    assert initialized.enroll("Жанна", people["alice"][:4]).exit_code == 0
-    return initialized
-
-
-def unlock(zhanna, people, opened, *options, **where):
-    action = ("--on-unlock", "touch", opened)
-    arguments = ("listen", "--once", *options, "--input", people["alice"][4], *action)
-    with zhanna.start(*arguments, **where) as listening:
-        out, err = listening.communicate()
-    return listening.returncode, out, err.decode()
-
-
-def test_a_name_that_the_terminal_cannot_show_unlocks(zhanna, people, tmp_path):
-    where = {"env": {"PYTHONIOENCODING": "latin-1"}, "stdout": subprocess.PIPE}
-    opened = tmp_path / "opened"
-    exit_code, out, err = unlock(zhanna, people, opened, **where)
-    assert opened.exists() and (exit_code, err) == (0, "")
-    assert rb"\u0416" in out
-    exit_code, out, err = unlock(zhanna, people, opened, "--json", **where)
-    assert (exit_code, err) == (0, "")
-    assert json.loads(out)["user"] == "Жанна"
-
-
-def test_a_full_disk_does_not_keep_the_door_shut(zhanna, people, tmp_path):
-    opened = tmp_path / "opened"
-    with Path("/dev/full").open("wb") as full:
-        exit_code, _, err = unlock(zhanna, people, opened, stdout=full)
-    assert opened.exists() and exit_code == 1
-    what, hint = err.splitlines()
-    assert "No space left" in what and hint.startswith("hint: ") and "defect" not in hint
-
-
-def test_a_closed_standard_output_does_not_keep_the_door_shut(zhanna, people, tmp_path):
-    opened = tmp_path / "opened"
-    exit_code, _, err = unlock(zhanna, people, opened, preexec_fn=lambda: os.close(1))
-    assert opened.exists() and (exit_code, err) == (0, "")
-
-
-def test_listen_for_one_user_rejects_the_others(enrolled, people):
-    enrolled.enroll("bob", people["bob"][:4])
-    result = enrolled.run("listen", "--once", "--user", "alice", "--input", people["bob"][4])
-    assert result.exit_code == 3
 
 
 def test_strangers_lock_the_door_and_noise_does_not(enrolled, people, tmp_path):
@@ -404,54 +272,6 @@ def test_after_too_long_without_its_owner_a_voice_does_not_suffice(enrolled, peo
     assert enrolled.run("verify", "alice", "--input", people["alice"][4]).exit_code == 0
 
 
-class Listening:
-    """A ``listen`` in a process of its own that is spoken to through a pipe."""
-
-    def __init__(self, installation, *options):
-        self._process = installation.start(
-            "listen",
-            "--json",
-            "--input",
-            "-",
-            *options,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-
-    def say(self, path):
-        """What it decides on a recording, and a pause."""
-        samples, _ = soundfile.read(path, dtype="int16")
-        self._process.stdin.write(samples.tobytes() + bytes(64000))
-        self._process.stdin.flush()
-        told = json.loads(self._process.stdout.readline())
-        return told["decision"], told["user"]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._process.stdin.close()
-        assert self._process.wait(50) == 0, self._process.stderr.read()
-        self._process.stdout.close()
-        self._process.stderr.close()
-
-
-def test_a_running_listen_decides_on_who_is_enrolled_now(enrolled, people):
-    (enrolled.home / "config.toml").write_text("refractory_s = 0.0\n")
-    (enrolled.home / "config.toml").chmod(0o600)
-    with Listening(enrolled) as listening:
-        alice, bob = people["alice"][4], people["bob"][4]
-        assert listening.say(alice) == ("accepted", "alice")
-        assert listening.say(bob) == ("rejected", None)
-        assert enrolled.run("remove", "alice", "--yes").exit_code == 0
-        assert listening.say(alice) == ("rejected", None)
-        assert enrolled.enroll("bob", people["bob"][:4]).exit_code == 0
-        assert listening.say(bob) == ("accepted", "bob")
-        assert enrolled.enroll("bob", people["alice"][:4], "--replace").exit_code == 0
-        assert listening.say(bob) == ("rejected", None)
-        assert listening.say(alice) == ("accepted", "bob")
-
-
 def test_a_template_of_another_model_asks_to_re_enroll(enrolled, people, tmp_path, package):
     other = shutil.copytree(shipped_package(), tmp_path / "other")
     manifest = json.loads((other / MANIFEST_NAME).read_text())
@@ -516,23 +336,3 @@ def test_a_file_of_more_than_5_minutes_is_refused(enrolled, tmp_path, command):
     soundfile.write(tmp_path / "long.flac", np.zeros(8000 * 301), 8000)
     result = enrolled.run(*command, "--input", tmp_path / "long.flac")
     assert_error(result, 1, "longer than 5 minutes")
-
-
-def test_sigterm_ends_listen_and_its_unlock_command_in_order(enrolled, people, tmp_path):
-    log = tmp_path / "log"
-    relay = tmp_path / "relay"
-    relay.write_text(
-        f"#!/bin/sh\ntrap 'echo off >> {log}; exit' TERM\necho on > {log}\nsleep 60 & wait\n"
-    )
-    relay.chmod(0o755)
-    listen = enrolled.start(
-        "listen", "--input", people["alice"][4], "--on-unlock", relay, stdout=subprocess.DEVNULL
-    )
-    deadline_s = time.monotonic() + 60
-    while not log.exists() and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    listen.terminate()
-    _, errors = listen.communicate(timeout=20)
-    assert listen.returncode == 128 + signal.SIGTERM
-    assert b"Traceback" not in errors
-    assert log.read_text() == "on\noff\n"
