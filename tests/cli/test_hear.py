@@ -31,7 +31,7 @@ def test_json_has_the_documented_fields(enrolled, people):
     fields = json.loads(enrolled.run(*arguments).stdout)
     assert set(fields) == {
         *("decision", "user", "match", "seconds", "bandwidth_hz", "weakness", "reason"),
-        "failed_since",
+        *("failed_since", "wait_s"),
     }
     assert fields["decision"] == "accepted" and fields["user"] == "alice"
     assert fields["match"] in (Band.CLEAR, Band.CLOSE)
