@@ -117,7 +117,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """What an acceptance by ``listen`` does, all at once: tables ``[[actions]]``, each with its
     ``type``: command, relay or mqtt."""
     refractory_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 2.0
-    """After the actions have ended nothing is judged for so long."""
+    """After an acceptance and its actions nothing that is said within so long is judged."""
     mqtt: MqttSettings | None = None
     wyoming: WyomingSettings | None = None
 

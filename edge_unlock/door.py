@@ -1,7 +1,6 @@
-"""What an acceptance sets going, and for how long nothing further is judged."""
+"""What an acceptance sets going."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from queue import SimpleQueue
 from threading import Thread
@@ -27,34 +26,23 @@ class Outcome(NamedTuple):
 class Door(Closing):
     """Runs all ``actions`` of an acceptance at once, each in a thread of its own.
 
-    From ``open`` until ``refractory_s`` after the last of them has ended it is busy, and opens for
-    nobody else. Whoever uses it asks ``outcomes`` from time to time; that and all else is for one
-    thread. ``clock`` gives seconds.
+    From ``open`` until the last of them has ended it is busy, and opens for nobody else. Whoever
+    uses it asks ``outcomes`` from time to time; that and all else is for one thread.
     """
 
-    def __init__(
-        self,
-        actions: Sequence[Action],
-        refractory_s: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, actions: Sequence[Action]) -> None:
         self._actions = actions
-        self._refractory_s = refractory_s
-        self._clock = clock
         self._running: list[Thread] = []
         self._ended: SimpleQueue[Outcome] = SimpleQueue()
-        self._ready_s = clock()
         self._closing = ExitStack()
         for action in actions:
             self._closing.callback(action.close)
 
     @property
     def is_busy(self) -> bool:
-        """Whether actions run, or ran a moment ago."""
-        if self._running:
-            self._running = [thread for thread in self._running if thread.is_alive()]
-            self._ready_s = self._clock() + self._refractory_s
-        return bool(self._running) or self._clock() < self._ready_s
+        """Whether actions run."""
+        self._running = [thread for thread in self._running if thread.is_alive()]
+        return bool(self._running)
 
     def open(self, decision: Decision) -> None:
         """Start all actions, and return at once.
@@ -64,7 +52,6 @@ class Door(Closing):
         require_acceptance(decision)
         if self.is_busy:
             raise ActionError("the door is open already", "Wait until its actions have ended.")
-        self._ready_s = self._clock() + self._refractory_s
         for action in self._actions:
             thread = Thread(target=self._run, args=(action, decision), name=action.name)
             thread.start()

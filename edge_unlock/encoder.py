@@ -7,7 +7,7 @@ pushed in pieces as it is spoken; ``reset`` starts the next one.
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,15 @@ from edge_unlock.model import ModelPackage
 
 ATTENTION_LOGIT_LIMIT = 20.0
 """Bounds exp() of the attention output; a trained network stays far below."""
+
+
+class Embedding(NamedTuple):
+    """What an utterance was embedded as."""
+
+    direction: Float32
+    """``Encoder.embedding``: (D,), norm 1."""
+    magnitude: float
+    """``Encoder.magnitude``."""
 
 
 class Encoder:
@@ -37,6 +46,8 @@ class Encoder:
         self._mfcc = MfccStream(manifest.features)
         self._normalization = NormalizationStream(manifest.normalization)
         self._network = _Network(package)
+        self.resets = 0
+        """How often it began anew: who shares it sees whether its state is still theirs."""
         self.reset()
 
     @classmethod
@@ -49,6 +60,7 @@ class Encoder:
 
     def reset(self) -> None:
         """Forget the current utterance."""
+        self.resets += 1
         self._mfcc.reset()
         self._normalization.reset()
         self._network.reset()
@@ -99,6 +111,14 @@ class Encoder:
         if self.embedding is None:
             return None
         return float(np.linalg.norm(self._weighted_sum) / self._weight)
+
+    @property
+    def utterance(self) -> Embedding | None:
+        """``embedding`` and ``magnitude`` of the utterance so far; None where there is none."""
+        direction, magnitude = self.embedding, self.magnitude
+        if direction is None or magnitude is None:
+            return None
+        return Embedding(direction, magnitude)
 
     def embed(self, samples: Float32, sample_rate: int) -> Float32:
         """Embed a whole recording: samples (n,), mono, float32 in [-1, 1], at any rate in Hz.

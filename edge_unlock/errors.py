@@ -116,9 +116,20 @@ class NoSpeechError(EdgeUnlockError):
 
 
 class LockedOutError(EdgeUnlockError):
-    """Too many failed attempts: no attempt is taken for a while."""
+    """Too many failed attempts: no attempt is taken for ``wait_s`` seconds.
+
+    None of them help where it is None: who has the key has to enable attempts again.
+    """
 
     exit_code = 5
+
+    def __init__(self, message: str, hint: str = "", *, wait_s: int | None = None) -> None:
+        super().__init__(message, hint)
+        self.wait_s = wait_s
+
+
+class StatusError(EdgeUnlockError):
+    """What listens cannot be asked for its status, or has nowhere to tell it."""
 
 
 class ActionError(EdgeUnlockError):

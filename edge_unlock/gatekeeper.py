@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
+from edge_unlock.band import Band
 from edge_unlock.closing import Closing
 from edge_unlock.errors import LockedOutError
 from edge_unlock.hearing import Heard
@@ -69,19 +71,47 @@ class Gatekeeper(Closing):
 
     def judge(self, heard: Sequence[Heard]) -> Decision:
         """Decide on what was said in one go, by the vault as it is now."""
-        segments = [utterance.segment for utterance in heard]
-        fault = VERIFY_LIMITS.fault_of(segments)
-        if any(utterance.audio_lost for utterance in heard):
-            fault = Fault.AUDIO_LOST
-        voice = self._recognizer.hear(segments) if fault is None else None
-        if voice is None:
-            seconds = round(speech_seconds(segments), 2)
-            return Decision.retry(fault or Fault.TOO_SHORT, seconds)
+        voice = self._voice(heard)
+        if isinstance(voice, Fault):
+            seconds = round(speech_seconds([utterance.segment for utterance in heard]), 2)
+            return Decision.retry(voice, seconds)
         self._pause()
         # what the turn holds is on the disk when it ends: an unlock that cannot be recorded is none
         with self._vault.turn() as turn:
-            decision = self._decide(turn, voice)
+            try:
+                decision = self._end(turn, self._attempt(turn, voice))
+            except LockedOutError as refusal:
+                decision = self._refuse(turn, refusal)
         return msgspec.structs.replace(decision, user=decision.user or self._claimed)
+
+    def glance(self, heard: Heard) -> Decision | None:
+        """Accept who has not ended yet, if the match is clear already; None: wait for the end.
+
+        What is not accepted stays charged, and is given back or not when the whole is judged: an
+        utterance costs one attempt, however often it was looked at. For ``continuous`` listening.
+        """
+        voice = self._voice([heard])
+        if isinstance(voice, Fault) or self._wait_s > 0:
+            return None
+        with self._vault.turn() as turn:
+            try:
+                attempt = self._attempt(turn, voice)
+            except LockedOutError:
+                return None
+            if attempt.comparison.decision.match != Band.CLEAR:
+                return None
+            return self._settle(turn, attempt)
+
+    def _voice(self, heard: Sequence[Heard]) -> Voice | Fault:
+        """What can be judged of it, or why it cannot."""
+        segments = [utterance.segment for utterance in heard]
+        if any(utterance.audio_lost for utterance in heard):
+            return Fault.AUDIO_LOST
+        fault = VERIFY_LIMITS.fault_of(segments)
+        if fault is not None:
+            return fault
+        embedded = heard[0].embedding if len(heard) == 1 else None
+        return self._recognizer.hear(segments, embedded) or Fault.TOO_SHORT
 
     def close(self) -> None:
         """Give back the attempt that was kept for the next utterance; again, do nothing."""
@@ -92,30 +122,35 @@ class Gatekeeper(Closing):
             turn.finish(attempts, BACKGROUND, utterances=self._unlogged)
         self._held, self._unlogged = None, 0
 
-    def _pause(self) -> None:
-        """Wait until the last background is ``LEAST_INTERVAL_S`` ago."""
-        wait_s = self._passed_s + LEAST_INTERVAL_S - self._now().seconds
-        if wait_s > 0:
-            time.sleep(wait_s)
+    @property
+    def _wait_s(self) -> float:
+        """How long until the last background is ``LEAST_INTERVAL_S`` ago."""
+        return self._passed_s + LEAST_INTERVAL_S - self._now().seconds
 
-    def _decide(self, turn: Turn, voice: Voice) -> Decision:
+    def _pause(self) -> None:
+        if self._wait_s > 0:
+            time.sleep(self._wait_s)
+
+    def _attempt(self, turn: Turn, voice: Voice) -> "_Attempt":
+        """Charge for a comparison, then make it; LockedOutError where none may be made."""
         is_changed = self._learn(turn)
-        held, written = self._held, turn.attempts.at(self._now())
-        attempts = written if held is None else written.refund(held)
-        names, refusal = self._admitted(attempts)
-        if refusal is not None:
-            return self._refuse(turn, written, refusal)
-        charged = attempts.charge(names, turn.enrolled)
+        held, attempts = self._held, turn.attempts.at(self._now())
+        if held is not None:
+            attempts = attempts.refund(held)
+        names = self._admitted(attempts)
         is_prepaid = names == held and not is_changed
         if not is_prepaid:
-            turn.charge(charged)
+            turn.charge(attempts.charge(names, turn.enrolled))
             self._held = names
         comparison = self._recognizer.compare(
             voice, {name: self._strictness(attempts, name) for name in names}
         )
-        if self._is_background(comparison):
-            return self._let_pass(turn, attempts, comparison.decision, is_prepaid=is_prepaid)
-        return self._settle(turn, attempts, comparison)
+        return _Attempt(attempts, comparison, is_prepaid)
+
+    def _end(self, turn: Turn, attempt: "_Attempt") -> Decision:
+        if self._is_background(attempt.comparison):
+            return self._let_pass(turn, attempt)
+        return self._settle(turn, attempt)
 
     def _learn(self, turn: Turn) -> bool:
         """Have the recognizer know who is enrolled, and the place; say whether that was new."""
@@ -134,8 +169,8 @@ class Gatekeeper(Closing):
         self._generation = turn.generation
         return True
 
-    def _admitted(self, attempts: Attempts) -> tuple[list[str], LockedOutError | None]:
-        """Whom an attempt may be made on; if on nobody who is enrolled, why not."""
+    def _admitted(self, attempts: Attempts) -> list[str]:
+        """Whom an attempt may be made on; LockedOutError if on nobody who is enrolled."""
         names: list[str] = []
         refusal: LockedOutError | None = None
         for name in self._recognizer.names:
@@ -144,13 +179,11 @@ class Gatekeeper(Closing):
                 names.append(name)
             except LockedOutError as error:
                 refusal = refusal or error
-        if names:
-            return names, None
-        try:
+        if not names:
             attempts.check(None)
-        except LockedOutError as error:
-            refusal = error
-        return names, refusal
+            if refusal is not None:
+                raise refusal
+        return names
 
     def _strictness(self, attempts: Attempts, name: str) -> float:
         if self._claimed is not None:
@@ -161,29 +194,29 @@ class Gatekeeper(Closing):
         was_compared = comparison.decision.score is not None
         return self._claimed is None and was_compared and not comparison.near
 
-    def _refuse(self, turn: Turn, written: Attempts, refusal: LockedOutError) -> Decision:
+    def _refuse(self, turn: Turn, refusal: LockedOutError) -> Decision:
+        written = turn.attempts.at(self._now())
         if not written.refusal_logged:
             logged = msgspec.structs.replace(written, refusal_logged=True)
             turn.finish(logged, "locked out", subject=self._subject, **self._summary())
-        return Decision(decision="locked out", reason=str(refusal))
+        return Decision(decision="locked out", reason=str(refusal), wait_s=refusal.wait_s)
 
-    def _let_pass(
-        self, turn: Turn, attempts: Attempts, decision: Decision, *, is_prepaid: bool
-    ) -> Decision:
+    def _let_pass(self, turn: Turn, attempt: "_Attempt") -> Decision:
         """Keep the charge for the next utterance, or give it back if there is none."""
         self._unlogged += 1
         self._passed_s = self._now().seconds
-        if not is_prepaid:
-            kept = turn.attempts if self._continuous else attempts
+        if not attempt.is_prepaid:
+            kept = turn.attempts if self._continuous else attempt.attempts
             turn.finish(kept, BACKGROUND, utterances=self._unlogged)
             self._unlogged = 0
         if not self._continuous:
             self._held = None
+        decision = attempt.comparison.decision
         return msgspec.structs.replace(decision, reason="like nobody enrolled", weakness=None)
 
-    def _settle(self, turn: Turn, attempts: Attempts, comparison: Comparison) -> Decision:
+    def _settle(self, turn: Turn, attempt: "_Attempt") -> Decision:
         """Give back what is not to be charged, and write down the decision."""
-        decision, near = comparison
+        attempts, (decision, near) = attempt.attempts, attempt.comparison
         user = decision.user
         if user is not None:
             failed_since = attempts.failed_since(user)
@@ -206,3 +239,13 @@ class Gatekeeper(Closing):
     @property
     def _subject(self) -> str:
         return self._claimed or ANYONE
+
+
+class _Attempt(NamedTuple):
+    """A comparison that was charged for."""
+
+    attempts: Attempts
+    """The counters as they are without its charge."""
+    comparison: Comparison
+    is_prepaid: bool
+    """Whether the charge is one that was kept."""

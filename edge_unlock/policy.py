@@ -165,7 +165,8 @@ class Attempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 )
             wait_s = max(wait_s, self._wait_s(bucket, limits))
         if wait_s > 0:
-            raise LockedOutError(f"too many failed attempts: wait {int(wait_s) + 1} s")
+            whole_s = int(wait_s) + 1
+            raise LockedOutError(f"too many failed attempts: wait {whole_s} s", wait_s=whole_s)
         if idle_limit_h is not None and name is not None:
             accepted = self._bucket(name).accepted or 0.0  # else: since it is counted at all
             idle_h = (self.clock_s - accepted) / SECONDS_PER_HOUR

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_unlock.band import Band
 from edge_unlock.calibration import Quality
-from edge_unlock.encoder import Encoder
+from edge_unlock.encoder import Embedding, Encoder
 from edge_unlock.features import Float32
 from edge_unlock.policy import Failures
 from edge_unlock.quality import GOOD_LIMITS, Fault, bandwidth_hz, speech_seconds
@@ -33,6 +33,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     and ``magnitude``, how long its embedding was (``Encoder.magnitude``). ``bandwidth_hz``: up to
     where anything was heard. ``weakness``: what may have kept a voice from being recognised.
     ``failed_since``: of an acceptance, the attempts that failed since the person's last one.
+    ``wait_s``: of a lockout, when the next attempt is taken (None: after ``edge-unlock enable``).
     """
 
     decision: Literal["accepted", "rejected", "retry", "locked out"]
@@ -48,6 +49,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     weakness: Fault | None = None
     reason: str | None = None
     failed_since: Failures | None = None
+    wait_s: int | None = None
 
     @property
     def is_accepted(self) -> bool:
@@ -135,16 +137,19 @@ class Recognizer:
         """Whom voices are compared with."""
         return list(self._candidates)
 
-    def hear(self, segments: Sequence[Segment]) -> Voice | None:
-        """Embed what was said in one go: the slow part. None if it is too short for the encoder."""
-        embedding = self._encoder.embed_pieces(segment.samples for segment in segments)
-        magnitude = self._encoder.magnitude
-        if embedding is None or magnitude is None:
+    def hear(self, segments: Sequence[Segment], embedding: Embedding | None = None) -> Voice | None:
+        """Embed what was said in one go: the slow part. None if it is too short for the encoder.
+
+        ``embedding``: of what was embedded already, while it was spoken.
+        """
+        if embedding is None:
+            self._encoder.embed_pieces(segment.samples for segment in segments)
+            embedding = self._encoder.utterance
+        if embedding is None:
             return None
-        quality = Quality(round(speech_seconds(segments), 2), round(magnitude, 3))
-        return Voice(
-            embedding, quality, bandwidth_hz(segments), weakness=GOOD_LIMITS.fault_of(segments)
-        )
+        quality = Quality(round(speech_seconds(segments), 2), round(embedding.magnitude, 3))
+        weakness = GOOD_LIMITS.fault_of(segments)
+        return Voice(embedding.direction, quality, bandwidth_hz(segments), weakness)
 
     def strictness(self, name: str, wanted: float) -> float:
         """How much stricter than usually ``name`` can be decided about: ``wanted``, or less.

@@ -151,6 +151,11 @@ class Segmenter:
         return self._open is not None
 
     @property
+    def open_start(self) -> int | None:
+        """Where the open utterance begins, in samples of the stream; None if there is none."""
+        return None if self._open is None else self._open.start
+
+    @property
     def open_samples(self) -> Samples:
         """The open utterance so far, float32 ``(n,)``; empty if there is none.
 
@@ -161,6 +166,11 @@ class Segmenter:
         if self._open is None:
             return np.empty(0, np.float32)
         return self._tape.view(self._open.start, self._end(self._open, self._position))
+
+    @property
+    def open_segment(self) -> Segment | None:
+        """What the open utterance would be if it ended here; None if that were too little."""
+        return self._segment(self._open, self._position) if self._open else None
 
     def push(self, block: Samples) -> list[Segment]:
         """Take samples, float32 ``(n,)`` in [-1, 1] of any n; return the utterances they end.
@@ -261,20 +271,27 @@ class Segmenter:
         self._open = None
         self._last_end = self._end(utterance, limit)
         self._noise_powers.extend(utterance.pause_powers)
+        return self._segment(utterance, limit, truncated=truncated)
+
+    def _segment(
+        self, utterance: "_Utterance", limit: int, *, truncated: bool = False
+    ) -> Segment | None:
+        """What there is of an utterance up to ``limit``; None if there is too little speech."""
         if len(utterance.speech_powers) < self._min_speech_chunks:
             return None
-        samples = self._tape.view(utterance.start, self._last_end).copy()
+        end = self._end(utterance, limit)
+        samples = self._tape.view(utterance.start, end).copy()
         samples.flags.writeable = False
         # without any quiet around it, the softest chunk of the utterance is the best guess
         noise_power = median(self._noise_powers or [min(utterance.speech_powers)])
         return Segment(
             start_s=utterance.start / SAMPLE_RATE_HZ,
-            end_s=self._last_end / SAMPLE_RATE_HZ,
+            end_s=end / SAMPLE_RATE_HZ,
             samples=samples,
             truncated=truncated,
             noise_dbfs=dbfs(noise_power),
             speech_dbfs=dbfs(fmean(utterance.speech_powers)),
-            clipped_fraction=_clipped_fraction(self._clipped.view(utterance.start, self._last_end)),
+            clipped_fraction=_clipped_fraction(self._clipped.view(utterance.start, end)),
             bandwidth_hz=bandwidth_hz(samples),
         )
 

@@ -1,4 +1,4 @@
-"""The door: all actions at once, one acceptance at a time."""
+"""The door: all actions at once, for one acceptance at a time."""
 
 import threading
 
@@ -12,20 +12,10 @@ from edge_unlock.recognizer import Decision
 ACCEPTED = Decision(decision="accepted", user="anna")
 
 
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 def test_all_actions_run_for_one_acceptance_and_it_is_told_what_became_of_them() -> None:
     broken = ActionError("stuck", "Oil it.")
     actions = [Fake("bell"), Fake("bolt", error=broken), Fake("lamp")]
-    with Door(actions, 0) as door:
+    with Door(actions) as door:
         door.open(ACCEPTED)
         door.wait()
         outcomes = {outcome.action: outcome for outcome in door.outcomes()}
@@ -45,44 +35,30 @@ def test_actions_run_at_once() -> None:
         def run(self, decision: Decision) -> None:
             barrier.wait()
 
-    with Door([Meeting(), Meeting()], 0) as door:
+    with Door([Meeting(), Meeting()]) as door:
         door.open(ACCEPTED)
         door.wait()
         assert [outcome.error for outcome in door.outcomes()] == [None, None]
 
 
-def test_it_opens_once_until_the_actions_and_the_refractory_time_are_over() -> None:
-    clock, action = Clock(), Fake(lasts_s=60)
-    with Door([action], 5, clock) as door:
+def test_it_opens_once_until_the_actions_are_over() -> None:
+    action = Fake(lasts_s=60)
+    with Door([action, Fake()]) as door:
         assert not door.is_busy
         door.open(ACCEPTED)
-        clock.seconds += 59
         assert door.is_busy
         with pytest.raises(ActionError, match="open already"):
             door.open(ACCEPTED)
         action.close()
         door.wait()
-        assert door.is_busy
-        clock.seconds += 4.9
-        assert door.is_busy
-        clock.seconds += 0.2
         assert not door.is_busy
         assert action.done == [ACCEPTED]
-
-
-def test_without_actions_an_acceptance_has_its_refractory_time_too() -> None:
-    clock = Clock()
-    with Door([], 2, clock) as door:
-        door.open(ACCEPTED)
-        assert door.is_busy
-        clock.seconds += 2
-        assert not door.is_busy
 
 
 @pytest.mark.parametrize("decision", ["rejected", "retry", "locked out"])
 def test_nothing_but_an_acceptance_opens(decision: str) -> None:
     action = Fake()
-    with Door([action], 0) as door, pytest.raises(ActionError, match="only an acceptance"):
+    with Door([action]) as door, pytest.raises(ActionError, match="only an acceptance"):
         door.open(Decision(decision=decision))  # type: ignore[arg-type]
     assert action.done == []
 
@@ -93,7 +69,7 @@ def test_a_defect_of_one_action_is_told_and_leaves_the_others_alone() -> None:
             raise ZeroDivisionError("0/0")
 
     sound = Fake("sound")
-    with Door([Broken("broken"), sound], 0) as door:
+    with Door([Broken("broken"), sound]) as door:
         door.open(ACCEPTED)
         door.wait()
         errors = {one.action: one.error for one in door.outcomes()}
@@ -103,7 +79,7 @@ def test_a_defect_of_one_action_is_told_and_leaves_the_others_alone() -> None:
 
 def test_closing_stops_what_runs_and_opens_for_nobody_any_more() -> None:
     action = Fake(lasts_s=60)
-    door = Door([action], 0)
+    door = Door([action])
     door.open(ACCEPTED)
     door.close()
     door.close()

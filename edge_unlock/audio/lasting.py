@@ -25,12 +25,9 @@ STEADY_S: Final = 1.0
 class Lasting(Closing):
     """Reads from what ``open_source`` opens, and opens it again whenever the device fails.
 
-    The first time it must open. Later it is waited for: between the blocks before and after
-    ``overruns`` grows, so that an utterance with the gap in it is void. ``tell`` gets what failed,
-    once for each loss, and None when samples come again.
-
-    Raises:
-        DeviceError: the device cannot be opened at first.
+    What cannot be opened is waited for, the first time, too. Between the blocks before a loss and
+    after it ``overruns`` grows, so that an utterance with the gap in it is void. ``tell`` gets what
+    failed, once for each loss, and None when samples come again.
     """
 
     def __init__(
@@ -43,8 +40,8 @@ class Lasting(Closing):
         self.overruns = 0
         self._lost = 0
         self._closed = False
-        self._source: SampleSource | None = open_source()
-        self.name = self._source.name
+        self._source: SampleSource | None = None
+        self.name = ""
 
     def blocks(self) -> Iterator[Samples]:
         """Yield what the device delivers until it ends or is closed; see `SampleSource.blocks`."""
@@ -53,6 +50,7 @@ class Lasting(Closing):
             try:
                 if self._source is None:
                     self._source = self._open()
+                    self.name = self._source.name
                 opened_s = time.monotonic()
                 for block in self._source.blocks():
                     if told and block.size:

@@ -20,6 +20,9 @@ PA_CONTINUE: Final = 0
 PA_INPUT_OVERFLOW: Final = 2
 PA_DEVICE_UNAVAILABLE: Final = -9985
 
+STEP_S: Final = 0.25
+"""Where nothing comes for so long an empty block is yielded: who reads can stop."""
+
 
 class Microphone(Closing):
     """A recording device; it records from construction to ``close()``.
@@ -103,14 +106,20 @@ class Microphone(Closing):
 
     def blocks(self) -> Iterator[Samples]:
         """Yield float32 ``(n,)``, n about 512, until closed; see `SampleSource.blocks`."""
+        silent_s = 0.0
         while self._stream is not None:
             try:
-                lost, data = self._queue.get(timeout=self._timeout_s)
+                lost, data = self._queue.get(timeout=STEP_S)
             except queue.Empty:
-                raise DeviceError(
-                    f"microphone {self.name!r} delivered nothing for {self._timeout_s:g} s",
-                    "Check that it is still plugged in.",
-                ) from None
+                silent_s += STEP_S
+                if silent_s >= self._timeout_s:
+                    raise DeviceError(
+                        f"microphone {self.name!r} delivered nothing for {self._timeout_s:g} s",
+                        "Check that it is still plugged in.",
+                    ) from None
+                yield np.zeros(0, np.float32)
+                continue
+            silent_s = 0.0
             if lost:
                 self._resampler.reset()
             frames = np.frombuffer(data, np.int16).reshape(-1, self._channels)

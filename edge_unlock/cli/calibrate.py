@@ -108,12 +108,11 @@ def _hear(
     for heard in session.hear_each(recordings, device, deadline_s if not recordings else None):
         segment = heard.segment
         fault = Fault.AUDIO_LOST if heard.audio_lost else VERIFY_LIMITS.fault_of([segment])
-        embedding = None if fault else session.encoder.embed_pieces([segment.samples])
-        if embedding is None:
+        if fault or heard.embedding is None:
             faults[fault or Fault.TOO_SHORT] += 1
             continue
-        quality = Quality(speech_seconds([segment]), session.encoder.magnitude)
-        utterances.append(Utterance(embedding, quality))
+        direction, magnitude = heard.embedding
+        utterances.append(Utterance(direction, Quality(speech_seconds([segment]), magnitude)))
         if not recordings and len(utterances) == MOST_UTTERANCES:
             break
     return utterances, faults

@@ -12,9 +12,11 @@ from edge_unlock.cli.audit import audit
 from edge_unlock.cli.calibrate import calibrate
 from edge_unlock.cli.config import config
 from edge_unlock.cli.enroll import enroll
-from edge_unlock.cli.hear import identify, listen, verify
+from edge_unlock.cli.hear import identify, verify
+from edge_unlock.cli.listen import listen
 from edge_unlock.cli.model import model
 from edge_unlock.cli.session import Session
+from edge_unlock.cli.status import status
 from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
 from edge_unlock.errors import EdgeUnlockError, UnansweredError
@@ -100,6 +102,7 @@ for command in (
     verify,
     identify,
     listen,
+    status,
     calibrate,
     list_,
     remove,

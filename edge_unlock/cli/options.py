@@ -54,3 +54,27 @@ def rate_options(help_text: str) -> Callable[[F], F]:
         return cast(F, run)
 
     return add
+
+
+operating_point_options = rate_options(
+    "Decide at a false-accept rate, by its name.  [default: the person's, else the installation's]"
+)
+
+scores_option = click.option(
+    "--show-scores",
+    is_flag=True,
+    help="Tell scores, not only how well a voice matched. Who can read them gets in more easily.",
+)
+
+
+def timeout_option(default_s: float | None) -> Callable[[F], F]:
+    """How long the microphone, or a stream on standard input, is heard."""
+    return click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        default=default_s,
+        show_default=default_s is not None,
+        help="Stop hearing a microphone or a stream after so long.",
+    )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_unlock.audio import SampleSource
     from edge_unlock.config import Settings
     from edge_unlock.encoder import Encoder
+    from edge_unlock.gatekeeper import Gatekeeper
     from edge_unlock.hearing import Heard
     from edge_unlock.model import ModelPackage
     from edge_unlock.scoring import Scorer
@@ -180,6 +181,29 @@ class Session(Closing):
             self.package.sha256, manifest.front_end_sha256(), manifest.encoder.embedding_size
         )
 
+    def gatekeeper(
+        self,
+        name: str | None,
+        operating_point: str | None,
+        device: str | None,
+        *,
+        continuous: bool = False,
+    ) -> Gatekeeper:
+        """Who judges: whether it is ``name``, or who of the enrolled it is."""
+        from edge_unlock.gatekeeper import Gatekeeper
+        from edge_unlock.recognizer import Recognizer
+        from edge_unlock.vault import validate_user_name
+
+        return Gatekeeper(
+            self.vault,
+            Recognizer(self.encoder, self.scorer, self.identity, operating_point),
+            None if name is None else validate_user_name(name),
+            policy=self.policy,
+            microphone=self.microphone(device),
+            continuous=continuous,
+            idle_limit_h=self.idle_limit_hours,
+        )
+
     @cached_property
     def vault(self) -> Vault:
         """The vault, opened with the key source that it was made with."""
@@ -246,35 +270,23 @@ class Session(Closing):
             yield from hear(source, self.segmenter)
 
     def hear_each(
-        self,
-        paths: Sequence[str],
-        device: str | None,
-        deadline_s: float | None,
-        *,
-        lasting: bool = False,
+        self, paths: Sequence[str], device: str | None, deadline_s: float | None
     ) -> Generator[Heard, None, None]:
-        """Utterances as they end: of the inputs in turn, or of the microphone.
-
-        A ``lasting`` microphone is waited for whenever it fails.
-        """
+        """Utterances as they end, embedded: of the inputs in turn, or of the microphone."""
         from edge_unlock.hearing import hear
 
         chosen: Sequence[str | None] = paths or (None,)
         for path in chosen:
-            is_waited_for = lasting and path is None
-            source = self._lasting(device) if is_waited_for else self.source(path, device)
-            with source:
-                yield from hear(source, self.segmenter, deadline_s)
+            with self.source(path, device) as source:
+                yield from hear(source, self.segmenter, deadline_s, self.encoder)
 
-    def _lasting(self, device: str | None) -> SampleSource:
+    def lasting(
+        self, device: str | None, tell: Callable[[DeviceError | None], None]
+    ) -> SampleSource:
+        """The microphone, waited for whenever it fails."""
         from edge_unlock.audio import Lasting, Microphone
 
         chosen = self.device(device)
-
-        def tell(error: DeviceError | None) -> None:
-            words = f"{error}; waiting for it" if error else "the microphone delivers again"
-            click.echo(f"edge-unlock: {words}", err=True)
-
         return Lasting(lambda: Microphone(chosen, timeout_s=SILENT_DEVICE_S), tell)
 
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 RAREST_SAID = 1e-5
 """Rarer false accepts than this are not known: too few strangers were ever heard."""
 
+EXIT_CODES = {"accepted": 0, "rejected": 3, "retry": 4, "locked out": 5}
+"""What a decision is as an exit status."""
+
 SCORES = ("score", "far", "llr", "threshold", "magnitude")
 """The fields of a decision that are told only where they are asked for (``band`` says why)."""
 

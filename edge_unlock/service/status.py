@@ -4,7 +4,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-KEPT_DECISIONS = 10
+KEPT = 10
+"""So many of the last decisions and actions are told."""
 
 State = Literal["starting", "listening", "unlocking", "no microphone", "stopping"]
 
@@ -44,6 +45,15 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+class Lockout(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nobody's voice is taken, as the last one that was refused was told."""
+
+    reason: str
+    since: str
+    wait_s: int | None = None
+    """How long from then on; None: until ``edge-unlock enable``."""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """All of it at one moment."""
 
@@ -54,8 +64,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     """When it was started."""
     microphone: Microphone
-    lockout: str | None = None
-    """Why nobody's voice is taken at the moment, or None."""
+    lockout: Lockout | None = None
     decisions: tuple[Seen, ...] = ()
     """The last ones, the newest last."""
     actions: tuple[Done, ...] = ()

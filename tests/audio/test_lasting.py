@@ -64,9 +64,13 @@ def test_an_utterance_across_the_gap_is_void_and_the_next_is_not() -> None:
     assert len(heard) > 1
 
 
-def test_the_first_time_it_must_open() -> None:
-    with pytest.raises(DeviceError, match="gone"):
-        Lasting(opening(GONE), lambda _: None)
+def test_it_is_waited_for_the_first_time_too() -> None:
+    told: list[DeviceError | None] = []
+    samples = np.full(1000, 0.1, np.float32)
+    with Lasting(opening(GONE, GONE, Fake(samples, name="usb")), told.append) as source:
+        assert sum(block.size for block in source.blocks()) == 1000
+        assert source.name == "usb"
+    assert told == [GONE, None]
 
 
 def test_waiting_ends_when_it_is_closed_and_yields_nothing_meanwhile() -> None:

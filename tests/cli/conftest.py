@@ -19,6 +19,7 @@ class Installation:
             "EDGE_UNLOCK_HOME": str(self.home),
             "XDG_CONFIG_HOME": str(directory / "config"),
             "EDGE_UNLOCK_MODEL": None,
+            "EDGE_UNLOCK_CONFIG": None,
             "EDGE_UNLOCK_PASSPHRASE_FILE": None,
             "EDGE_UNLOCK_DEBUG": None,
         }

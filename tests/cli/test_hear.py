@@ -437,6 +437,8 @@ class Listening:
 
 
 def test_a_running_listen_decides_on_who_is_enrolled_now(enrolled, people):
+    (enrolled.home / "config.toml").write_text("refractory_s = 0.0\n")
+    (enrolled.home / "config.toml").chmod(0o600)
     with Listening(enrolled) as listening:
         alice, bob = people["alice"][4], people["bob"][4]
         assert listening.say(alice) == ("accepted", "alice")
