@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# Is run by container.sh in the machine that it boots: install, listen, open, watchdog, upgrade, uninstall.
+set -euo pipefail
+exec >/root/service.log 2>&1
+checkout=/root/checkout
+audio=/usr/local/share/edge-unlock-demo # /root is for root alone
+opened=/run/edge-unlock/opened
+unit=edge-unlock.service
+
+step() { echo "== $*"; }
+die() {
+    echo "FAILED: $*"
+    journalctl --no-pager -b -o cat -u "$unit" -n 40
+    exit 1
+}
+shows() { systemctl show -p "$1" --value "$unit"; } # PROPERTY
+within() { # SECONDS COMMAND...: whether it succeeds in time
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < end)) || return 1
+        sleep 0.2
+    done
+}
+is_open() { [ -e "$opened" ]; }
+is_active() { [ "$(shows ActiveState)" = active ]; }
+is_another() { is_active && [ "$(shows MainPID)" != "$1" ]; } # PID
+say() { # SPEAKER
+    echo "$audio/$1-unlock.flac" >/run/say.new
+    mv /run/say.new /run/say
+}
+opens_for() { # SPEAKER
+    rm -f "$opened"
+    say "$1"
+    within 20 is_open || die "$1 was not let in"
+}
+
+mkdir -p "$audio" && cp "$checkout"/edge_unlock/demo_audio/*.flac "$audio"
+systemctl start dbus.socket # `systemd.run` starts only what it must
+# what a run before this one, which failed, has left
+[ ! -e /etc/edge-unlock ] || bash "$checkout/deploy/install.sh" --uninstall --erase-vault --yes
+rm -rf "/etc/systemd/system/$unit.d"
+
+step "no systemd, no vault: what a chroot gets"
+mkdir -p /run/hidden
+# shellcheck disable=SC2016  # for the shell that has the mount
+unshare --mount bash -c 'mount --bind /run/hidden /run/systemd && bash "$0"' "$checkout/deploy/install.sh" |
+    tee /root/chroot.log | grep -q "nothing was started" || die "it does not say that nothing was started"
+[ ! -e /etc/edge-unlock/key.cred ] || die "an image got a key"
+
+step "a microphone from a pipe, and a command"
+mkfifo /run/microphone
+/opt/edge-unlock/bin/python "$checkout/tests/deploy/microphone.py" /run/microphone /run/say &
+microphone=$!
+trap 'kill $microphone' EXIT
+mkdir -p "/etc/systemd/system/$unit.d"
+cat >"/etc/systemd/system/$unit.d/test.conf" <<UNIT
+[Service]
+ExecStart=
+ExecStart=/opt/edge-unlock/bin/edge-unlock listen --input - --on-unlock /usr/bin/touch $opened
+StandardInput=file:/run/microphone
+UNIT
+
+step "install"
+bash "$checkout/deploy/install.sh" || die "it was not installed"
+is_active || die "it is not active after install.sh"
+echo "status: $(shows StatusText)"
+
+step "enroll"
+inputs=()
+for recording in "$audio"/anna-enroll-*.flac; do inputs+=(--input "$recording"); done
+edge-unlock-admin enroll anna --consent "${inputs[@]}" || die "anna was not enrolled"
+within 60 is_active || die "the service did not come back after enroll"
+
+step "a stranger, then the owner"
+say boris
+sleep 10
+! is_open || die "boris was let in"
+opens_for anna
+
+step "the watchdog ends what is stopped"
+pid=$(shows MainPID)
+kill -STOP "$pid"
+within 60 is_another "$pid" || die "it was not begun anew"
+journalctl --no-pager -b -o cat -u "$unit" | grep -i watchdog || die "it was not the watchdog"
+within 60 opens_for anna
+
+step "kill -9"
+pid=$(shows MainPID)
+kill -KILL "$pid"
+within 60 is_another "$pid" || die "it was not begun anew"
+opens_for anna
+
+step "stop"
+start=$(date +%s%N)
+systemctl stop "$unit"
+echo "stopped in $((($(date +%s%N) - start) / 1000000)) ms: $(shows ActiveState), $(shows Result)"
+[ "$(shows ActiveState)" = inactive ] || die "a stop is no failure"
+
+step "upgrade: the vault, the key and the settings stay"
+before=$(cat /etc/edge-unlock/* | sha256sum)
+bash "$checkout/deploy/install.sh" || die "the upgrade failed"
+[ "$before" = "$(cat /etc/edge-unlock/* | sha256sum)" ] || die "key or settings were changed"
+edge-unlock-admin list | grep -q '^anna' || die "anna is gone"
+opens_for anna
+
+step "what it costs an intruder"
+systemd-analyze --no-pager security "$unit" | tail -n1
+
+step "uninstall, which keeps the vault, and back"
+bash "$checkout/deploy/install.sh" --uninstall
+[ ! -e /opt/edge-unlock ] && [ ! -e "/etc/systemd/system/$unit" ] || die "something stayed"
+bash "$checkout/deploy/install.sh"
+edge-unlock-admin list | grep -q '^anna' || die "anna is gone"
+
+step "a vault without its key is left alone"
+mv /etc/edge-unlock/key.cred /root/key.cred
+! bash "$checkout/deploy/install.sh" || die "a vault without a key was accepted"
+mv /root/key.cred /etc/edge-unlock/key.cred
+
+step "uninstall and erase"
+! bash "$checkout/deploy/install.sh" --uninstall --erase-vault </dev/null || die "it did not ask"
+bash "$checkout/deploy/install.sh" --uninstall --erase-vault --yes
+[ ! -e /var/lib/edge-unlock ] && [ ! -e /etc/edge-unlock ] || die "the vault stayed"
+! getent passwd edge-unlock || die "the user stayed"
+rm -r "/etc/systemd/system/$unit.d"
+echo "All as it must be."
