@@ -17,6 +17,7 @@ from edge_unlock.vault import KeyFile, Passphrase, SystemdCredential
 if TYPE_CHECKING:
     from edge_unlock.audio import Samples
     from edge_unlock.model import ModelPackage
+    from edge_unlock.service.status import Status
     from edge_unlock.trust import Trust
     from edge_unlock.vault import Vault
 
@@ -55,17 +56,19 @@ def examine(
     trust: Callable[[], Trust],
     open_vault: Callable[[], Vault],
     device: str | int | None,
+    status: Callable[[], Status | None] = lambda: None,
 ) -> Iterator[Finding]:
     """Run all checks; a check that raises has failed, and the others still run.
 
-    One that returns has passed: it gives the detail, and perhaps a hint.
+    One that returns has passed: it gives the detail, and perhaps a hint. Where something listens
+    already, its ``status`` tells how the microphone does, which is in use.
     """
     checks: list[tuple[str, Callable[[], tuple[str, ...]]]] = [
         ("model", lambda: _check_model(load_model, trust)),
         ("voice detection", _check_segmenter),
         ("vault", lambda: _check_vault(open_vault)),
         ("audit log", lambda: _check_log(open_vault)),
-        ("microphone", lambda: _check_microphone(device)),
+        ("microphone", lambda: _check_listener(status) or _check_microphone(device)),
     ]
     for name, check in checks:
         try:
@@ -121,6 +124,21 @@ def _check_vault(open_vault: Callable[[], Vault]) -> tuple[str, ...]:
 
 def _check_log(open_vault: Callable[[], Vault]) -> tuple[str, ...]:
     return (f"whole: {open_vault().audit.extent()}",)
+
+
+def _check_listener(status: Callable[[], Status | None]) -> tuple[str, ...] | None:
+    """How the microphone of what listens already does; None if nothing does."""
+    found = status()
+    if found is None:
+        return None
+    microphone = found.microphone
+    detail = (
+        f"{microphone.name}: in use by `listen`, process {found.pid}; failed {microphone.losses} "
+        f"times, samples lost {microphone.overruns} times since {found.since}"
+    )
+    if not microphone.delivers:
+        raise EdgeUnlockError(f"{detail}; {microphone.error}", "Is it plugged in?")
+    return (detail,)
 
 
 def _check_microphone(device: str | int | None) -> tuple[str, ...]:

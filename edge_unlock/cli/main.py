@@ -15,6 +15,7 @@ from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, verify
 from edge_unlock.cli.listen import listen
 from edge_unlock.cli.model import model
+from edge_unlock.cli.relay import relay_off
 from edge_unlock.cli.session import Session
 from edge_unlock.cli.status import status
 from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
@@ -113,6 +114,7 @@ for command in (
     audit,
     model,
     config,
+    relay_off,
     devices,
     doctor,
     demo,

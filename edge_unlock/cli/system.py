@@ -38,6 +38,7 @@ def devices(as_json: bool) -> None:
 def doctor(ctx: click.Context, session: Session, device: str | None, as_json: bool) -> None:
     """Check model, vault, key and microphone; exit 0 only if all is well."""
     from edge_unlock.doctor import examine
+    from edge_unlock.service.socket import read_status
 
     passed = True
     for finding in examine(
@@ -45,6 +46,7 @@ def doctor(ctx: click.Context, session: Session, device: str | None, as_json: bo
         lambda: session.trust,
         lambda: session.vault,
         session.device(device),
+        lambda: read_status(session.home),
     ):
         passed = passed and finding.passed
         if as_json:
