@@ -5,6 +5,7 @@ exec >/root/service.log 2>&1
 checkout=/root/checkout
 audio=/usr/local/share/edge-unlock-demo # /root is for root alone
 opened=/run/edge-unlock/opened
+levels=/var/lib/edge-unlock/levels # of the relay that is none
 unit=edge-unlock.service
 
 step() { echo "== $*"; }
@@ -48,7 +49,7 @@ unshare --mount bash -c 'mount --bind /run/hidden /run/systemd && bash "$0"' "$c
     tee /root/chroot.log | grep -q "nothing was started" || die "it does not say that nothing was started"
 [ ! -e /etc/edge-unlock/key.cred ] || die "an image got a key"
 
-step "a microphone from a pipe, and a command"
+step "a microphone from a pipe, a command, and a relay that is none"
 mkfifo /run/microphone
 /opt/edge-unlock/bin/python "$checkout/tests/deploy/microphone.py" /run/microphone /run/say &
 microphone=$!
@@ -59,7 +60,16 @@ cat >"/etc/systemd/system/$unit.d/test.conf" <<UNIT
 ExecStart=
 ExecStart=/opt/edge-unlock/bin/edge-unlock listen --input - --on-unlock /usr/bin/touch $opened
 StandardInput=file:/run/microphone
+RuntimeDirectory=edge-unlock
+Environment=EDGE_UNLOCK_FAKE_GPIO=$levels
 UNIT
+mkdir -p /etc/edge-unlock
+cat >/etc/edge-unlock/config.toml <<'TOML'
+[[actions]]
+type = "relay"
+pin = 17
+pulse_s = 2
+TOML
 
 step "install"
 bash "$checkout/deploy/install.sh" || die "it was not installed"
@@ -85,9 +95,11 @@ within 60 is_another "$pid" || die "it was not begun anew"
 journalctl --no-pager -b -o cat -u "$unit" | grep -i watchdog || die "it was not the watchdog"
 within 60 opens_for anna
 
-step "kill -9"
+step "kill -9, of all processes: relay-off has the last word"
 pid=$(shows MainPID)
-kill -KILL "$pid"
+rm -f "$levels"
+systemctl kill --kill-whom=all --signal=KILL "$unit"
+within 30 grep -qs ' 17 0$' "$levels" || die "the relay was not switched off"
 within 60 is_another "$pid" || die "it was not begun anew"
 opens_for anna
 
@@ -97,6 +109,22 @@ systemctl stop "$unit"
 echo "stopped in $((($(date +%s%N) - start) / 1000000)) ms: $(shows ActiveState), $(shows Result)"
 [ "$(shows ActiveState)" = inactive ] || die "a stop is no failure"
 
+step "shut in, it reaches what it needs, and nothing else"
+/opt/edge-unlock/bin/python -m http.server --bind 127.0.0.1 18830 2>/dev/null &
+broker=$!
+cp "$checkout/tests/deploy/probe.py" "$audio"
+sed -e 's/^Type=.*/Type=oneshot/; /^Restart/d; /^ExecStopPost=/d; /^WatchdogSec=/d' \
+    -e "s|^ExecStart=.*|ExecStart=/opt/edge-unlock/bin/python $audio/probe.py 18830|" \
+    "/etc/systemd/system/$unit" >/run/systemd/system/edge-unlock-probe.service
+systemctl daemon-reload
+within 20 bash -c '</dev/tcp/127.0.0.1/18830' 2>/dev/null
+status=0
+systemctl start edge-unlock-probe || status=$?
+journalctl --no-pager -b -o cat -u edge-unlock-probe
+kill "$broker"
+((status == 0)) || die "it is shut in too well, or not well enough"
+systemd-analyze --no-pager security "$unit" | tail -n1
+
 step "upgrade: the vault, the key and the settings stay"
 before=$(cat /etc/edge-unlock/* | sha256sum)
 bash "$checkout/deploy/install.sh" || die "the upgrade failed"
@@ -104,8 +132,25 @@ bash "$checkout/deploy/install.sh" || die "the upgrade failed"
 edge-unlock-admin list | grep -q '^anna' || die "anna is gone"
 opens_for anna
 
-step "what it costs an intruder"
-systemd-analyze --no-pager security "$unit" | tail -n1
+step "another model: who has to enroll again is told"
+another=/etc/edge-unlock/another
+cp -rL "$checkout/models/edge-voice-8" "$another"
+/opt/edge-unlock/bin/python - "$another" <<'PYTHON'
+import hashlib, json, pathlib, sys
+package = pathlib.Path(sys.argv[1])
+network = (package / "model.tflite").read_bytes() + b"another"
+(package / "model.tflite").write_bytes(network)
+manifest = json.loads((package / "manifest.json").read_text())
+manifest["model"]["sha256"] = hashlib.sha256(network).hexdigest()
+(package / "manifest.json").write_text(json.dumps(manifest))
+PYTHON
+cp /etc/edge-unlock/config.toml /root/config.toml
+echo "model = '$another'" >/etc/edge-unlock/config.toml
+bash "$checkout/deploy/install.sh" 2>&1 | tee /root/upgrade.log || true
+grep -q "^anna has to enroll again" /root/upgrade.log || die "it is not told"
+grep -q "edge-unlock model accept" /root/upgrade.log || die "it is not told what to do"
+rm -r "$another"
+cp /root/config.toml /etc/edge-unlock/config.toml
 
 step "uninstall, which keeps the vault, and back"
 bash "$checkout/deploy/install.sh" --uninstall
