@@ -2,7 +2,8 @@
 
     probe.py PORT       of a server on this machine, which stands for a broker
 
-Devices are not tried: a machine in a container has none.
+Devices of the kernel are not tried, a machine in a container has none: the microphone is ALSA's own
+that delivers silence.
 """
 
 import errno
@@ -30,8 +31,11 @@ def is_refused(action) -> bool:
 
 
 audio = pyaudio.PyAudio()
-print(f"{audio.get_device_count()} sound devices")
+stream = audio.open(16_000, 1, pyaudio.paInt16, input=True, frames_per_buffer=1600)
+assert len(stream.read(8000)) == 16_000
+stream.close()
 audio.terminate()
+print("a microphone of ALSA delivers")
 
 os.chdir("/tmp")  # which is its own; lgpio makes its pipe where it stands
 import lgpio  # noqa: E402
