@@ -149,12 +149,24 @@ def _actions(
     session: Session, on_unlock: Sequence[str] | None, reserved: bool, show_scores: bool
 ) -> list[Action]:
     """Make the actions of the configuration, and that of the command line."""
-    from edge_unlock.actions import Command
+    from edge_unlock.actions import Command, Relay
+    from edge_unlock.config import CommandSettings, RelaySettings
 
-    if on_unlock is None:
-        return []
-    timeout_s = session.settings.action_timeout_s
-    return [Command(on_unlock, timeout_s, reserved=reserved, show_score=show_scores)]
+    settings = session.settings
+    wanted = list(settings.actions)
+    if on_unlock is not None:
+        wanted.append(CommandSettings(arguments=tuple(on_unlock)))
+    actions: list[Action] = []
+    for one in wanted:
+        if isinstance(one, RelaySettings):
+            relay = Relay(one.pin, active_high=one.active_high, pulse_s=one.pulse_s)
+            actions.append(relay)
+        elif isinstance(one, CommandSettings):
+            timeout_s = one.timeout_s or settings.action_timeout_s
+            actions.append(
+                Command(one.arguments, timeout_s, reserved=reserved, show_score=show_scores)
+            )
+    return actions
 
 
 def _reporter(
