@@ -9,7 +9,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 if [ -t 0 ] && [ -t 1 ]; then streams=--pty; else streams=--pipe; fi
 case ${1-} in
-    enroll | verify | identify | listen | calibrate | doctor)
+    enroll | verify | identify | listen | calibrate)
         case $(systemctl is-active edge-unlock) in
             active | activating | reloading)
                 trap 'systemctl --no-block start edge-unlock' EXIT

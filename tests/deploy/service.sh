@@ -24,6 +24,7 @@ within() { # SECONDS COMMAND...: whether it succeeds in time
     done
 }
 is_open() { [ -e "$opened" ]; }
+relay_is() { [ "$(tail -n1 "$levels" | cut -d' ' -f2-)" = "17 $1" ]; } # LEVEL
 is_active() { [ "$(shows ActiveState)" = active ]; }
 is_another() { is_active && [ "$(shows MainPID)" != "$1" ]; } # PID
 say() { # SPEAKER
@@ -32,6 +33,7 @@ say() { # SPEAKER
 }
 opens_for() { # SPEAKER
     rm -f "$opened"
+    sleep 3 # past what is not judged after the actions before
     say "$1"
     within 20 is_open || die "$1 was not let in"
 }
@@ -58,13 +60,16 @@ mkdir -p "/etc/systemd/system/$unit.d"
 cat >"/etc/systemd/system/$unit.d/test.conf" <<UNIT
 [Service]
 ExecStart=
-ExecStart=/opt/edge-unlock/bin/edge-unlock listen --input - --on-unlock /usr/bin/touch $opened
+ExecStart=/opt/edge-unlock/bin/edge-unlock listen --input -
 StandardInput=file:/run/microphone
 RuntimeDirectory=edge-unlock
 Environment=EDGE_UNLOCK_FAKE_GPIO=$levels
 UNIT
 mkdir -p /etc/edge-unlock
-cat >/etc/edge-unlock/config.toml <<'TOML'
+cat >/etc/edge-unlock/config.toml <<TOML
+[[actions]]
+type = "command"
+arguments = ["/usr/bin/touch", "$opened"]
 [[actions]]
 type = "relay"
 pin = 17
@@ -86,18 +91,28 @@ step "a stranger, then the owner"
 say boris
 sleep 10
 ! is_open || die "boris was let in"
+relay_is 0 || die "the relay is not off at the start"
 opens_for anna
+relay_is 1 || die "the relay did not go on"
+within 10 relay_is 0 || die "the relay stayed on"
 
-step "the watchdog ends what is stopped"
+edge-unlock-admin status || die "it does not tell its status"
+edge-unlock-admin doctor || die "the doctor finds something"
+
+step "the watchdog ends what is stopped, and the relay is off sooner"
+opens_for anna
 pid=$(shows MainPID)
 kill -STOP "$pid"
+within 10 relay_is 0 || die "the relay stayed on"
+[ "$(shows MainPID)" = "$pid" ] || die "the watchdog was first"
 within 60 is_another "$pid" || die "it was not begun anew"
 journalctl --no-pager -b -o cat -u "$unit" | grep -i watchdog || die "it was not the watchdog"
 within 60 opens_for anna
 
 step "kill -9, of all processes: relay-off has the last word"
 pid=$(shows MainPID)
-rm -f "$levels"
+opens_for anna
+: >"$levels"
 systemctl kill --kill-whom=all --signal=KILL "$unit"
 within 30 grep -qs ' 17 0$' "$levels" || die "the relay was not switched off"
 within 60 is_another "$pid" || die "it was not begun anew"
