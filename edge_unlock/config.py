@@ -13,6 +13,7 @@ from platformdirs import user_config_path, user_data_path
 
 from edge_unlock import files
 from edge_unlock.errors import ConfigError, VaultError, VaultMissingError
+from edge_unlock.fault import line_of
 
 APP_NAME = "edge-unlock"
 CONFIG_NAME = "config.toml"
@@ -137,19 +138,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """
         try:
             data = files.read_path(path, MAX_CONFIG_BYTES, files.check_trusted)
-            return msgspec.toml.decode(data, type=cls, dec_hook=_convert)
         except VaultMissingError as error:
             if must_exist:
                 raise ConfigError(f"there is no {path}", "Give another one.") from error
             return cls()
         except VaultError as error:
             raise ConfigError(str(error), error.hint) from error
-        except (msgspec.MsgspecError, ValueError, OverflowError) as error:
-            raise ConfigError(f"{path}: {error}", "Correct or delete the file.") from error
-        except RecursionError as error:
-            raise ConfigError(
-                f"{path} is nested too deeply", "Correct or delete the file."
-            ) from error
+        try:
+            return msgspec.toml.decode(data, type=cls, dec_hook=_convert)
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+            line = line_of(data, error)
+            where = path if line is None else f"{path}, line {line}"
+            what = "nested too deeply" if isinstance(error, RecursionError) else error
+            raise ConfigError(f"{where}: {what}", "Correct or delete the file.") from error
 
 
 def _convert(wanted: type, value: Any) -> Any:

@@ -1,10 +1,12 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from edge_unlock.config import (
     CONFIG_NAME,
+    ActionSettings,
     CommandSettings,
     MqttSettings,
     PublishSettings,
@@ -18,6 +20,7 @@ from edge_unlock.errors import ConfigError
 from tests.strange import KINDS, make_strange
 
 NOBODY_KNOWN = 4242
+EXAMPLE = Path(__file__).parents[1] / "deploy" / "config.toml"
 
 
 def test_without_a_file_there_are_defaults(tmp_path, monkeypatch):
@@ -95,6 +98,20 @@ def test_actions_and_services_are_tables(tmp_path):
     assert publish == PublishSettings(topic="door/opened")
     assert settings.mqtt == MqttSettings(host="broker")
     assert settings.wyoming == WyomingSettings()
+
+
+def test_the_example_shows_every_setting_and_sets_none(tmp_path):
+    text = EXAMPLE.read_text()
+    path = tmp_path / CONFIG_NAME
+    path.write_text(text)
+    assert Settings.load(path) == Settings()
+    path.write_text(re.sub(r"^# (?=[a-z_]+ = |\[)", "", text, flags=re.MULTILINE))
+    settings = Settings.load(path)
+    shown = [settings, *settings.actions, settings.mqtt, settings.wyoming]
+    assert {type(table) for table in settings.actions} == set(ActionSettings.__args__)
+    for table in shown:
+        for field in table.__struct_fields__:
+            assert getattr(table, field) is not None, field
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -25,7 +25,8 @@ BARE = ABSENT_PACKAGES | NO_VENV | {"dpkg": "echo amd64", "apt-get": "exit 0"}
 def set_up(directory: Path, programs: dict[str, str], *arguments: str):
     """Run setup.sh in a checkout without .venv where there are only ``programs``: name to shell."""
     (directory / "deploy").mkdir()
-    shutil.copy(DEPLOY / "setup.sh", directory / "deploy")
+    for name in ("setup.sh", "common.sh"):
+        shutil.copy(DEPLOY / name, directory / "deploy")
     path = directory / "bin"
     path.mkdir()
     for tool in set(TOOLS) - set(programs):
@@ -93,7 +94,8 @@ def set_up(directory: Path, programs: dict[str, str], *arguments: str):
                     /bin/mkdir -p "$3/bin"
                     echo '#!/bin/sh' >"$3/bin/pip"
                     echo 'echo error: nested; echo "  ERROR: no network"; exit 1' >>"$3/bin/pip"
-                    /bin/chmod +x "$3/bin/pip";;
+                    /bin/chmod +x "$3/bin/pip"
+                    /bin/ln -s /bin/true "$3/bin/python";;
                 esac"""
             },
             "(ERROR: no network): see to the network; all is told by: ",

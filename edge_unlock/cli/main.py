@@ -10,6 +10,7 @@ import click
 
 from edge_unlock.cli.audit import audit
 from edge_unlock.cli.calibrate import calibrate
+from edge_unlock.cli.config import config
 from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, verify
 from edge_unlock.cli.listen import listen
@@ -76,6 +77,7 @@ def _report(error: Exception) -> int:
 )
 @click.option(
     "--config",
+    "configuration",
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="EDGE_UNLOCK_CONFIG",
     help="Configuration file.  [default: config.toml in the state directory]",
@@ -88,9 +90,11 @@ def _report(error: Exception) -> int:
     help="Directory of a model package.  [default: the one that ships]",
 )
 @click.pass_context
-def main(ctx: click.Context, home: Path | None, config: Path | None, package: Path | None) -> None:
+def main(
+    ctx: click.Context, home: Path | None, configuration: Path | None, package: Path | None
+) -> None:
     """Unlock by voice, offline: enroll a person once, then listen."""
-    ctx.obj = ctx.with_resource(Session(home, package, config))
+    ctx.obj = ctx.with_resource(Session(home, package, configuration))
 
 
 for command in (
@@ -109,6 +113,7 @@ for command in (
     rekey,
     audit,
     model,
+    config,
     relay_off,
     devices,
     doctor,

@@ -1,0 +1,79 @@
+"""``config``: is the configuration file right, and what holds by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_unlock.cli.session import Session, print_json
+
+if TYPE_CHECKING:
+    from edge_unlock.config import Settings
+
+
+@click.group()
+def config() -> None:
+    """Check the configuration file, or see what holds by it."""
+
+
+@config.command()
+@click.pass_obj
+def check(session: Session) -> None:
+    """Read the configuration file; exit 1, and name the line, if something is wrong with it."""
+    _ = session.settings  # or it raises
+    if session.config_path.exists():
+        click.echo(f"ok: {session.config_path}")
+    else:
+        click.echo(f"there is no {session.config_path}: defaults hold")
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def show(session: Session, as_json: bool) -> None:
+    """Show all settings, in TOML; those that the file leaves as they are stand behind a #.
+
+    What --model and other options say comes before.
+    """
+    from edge_unlock.config import Settings
+
+    settings = _fields(session.settings)
+    if as_json:
+        print_json(settings)
+        return
+    import tomli_w
+
+    click.echo(f"# {session.config_path}")
+    defaults = _fields(Settings())
+    for key in sorted(settings, key=lambda key: isinstance(settings[key], dict | list | tuple)):
+        value = settings[key]
+        if value is None:
+            click.echo(f"# {key} is not set")
+            continue
+        mark = "# " if value == defaults[key] else ""
+        text = tomli_w.dumps({key: _without_none(value)})
+        click.echo("".join(f"{mark}{line}\n" for line in text.splitlines()), nl=False)
+
+
+def _fields(settings: Settings) -> dict[str, Any]:
+    import msgspec
+
+    fields: dict[str, Any] = msgspec.to_builtins(settings, enc_hook=_text)
+    return fields
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"settings hold no {type(value).__name__}")
+
+
+def _without_none(value: Any) -> Any:
+    """The same without what TOML cannot say: that nothing is set."""
+    if isinstance(value, dict):
+        return {key: _without_none(one) for key, one in value.items() if one is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(one) for one in value]
+    return value

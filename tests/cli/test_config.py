@@ -1,0 +1,69 @@
+"""What the file of settings says, and what is wrong with it."""
+
+import json
+
+import pytest
+
+from edge_unlock.config import Settings
+from tests.cli.conftest import assert_error
+
+FILE = """\
+refractory_s = 7
+model = "/opt/\\"model\\""
+[[actions]]
+type = "relay"
+pin = 17
+[[actions]]
+type = "command"
+arguments = ["/bin/true", "a\\tb"]
+[mqtt]
+host = "broker"
+"""
+
+
+@pytest.fixture
+def file(installation, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(FILE)
+    installation.environment["EDGE_UNLOCK_CONFIG"] = str(path)
+    return path
+
+
+def test_a_right_file_is_said_to_be_right(installation, file):
+    result = installation.run("config", "check")
+    assert result.exit_code == 0
+    assert result.output == f"ok: {file}\n"
+
+
+def test_without_a_file_defaults_hold(installation):
+    result = installation.run("config", "check")
+    assert result.exit_code == 0
+    assert "defaults hold" in result.output
+
+
+@pytest.mark.parametrize("command", [["config", "check"], ["config", "show"], ["list"]])
+def test_every_command_names_the_line_that_is_wrong(initialized, tmp_path, command):
+    path = tmp_path / "config.toml"
+    path.write_text(FILE.replace("17", "-17"))
+    result = initialized.run("--config", path, *command)
+    assert_error(result, 1, f"{path}, line 5: ", "pin")
+
+
+def test_what_is_shown_is_a_file_that_says_the_same(installation, file, tmp_path):
+    shown = installation.run("config", "show")
+    assert shown.exit_code == 0
+    assert "\n# action_timeout_s = 30.0\n" in shown.output
+    copy = tmp_path / "copy.toml"
+    copy.write_text(shown.output)
+    assert Settings.load(copy) == Settings.load(file)
+
+
+def test_json_has_every_setting(installation, file):
+    shown = json.loads(installation.run("config", "show", "--json").output)
+    assert set(shown) == set(Settings.__struct_fields__)
+    assert shown["actions"][0] == {
+        "type": "relay",
+        "pin": 17,
+        "active_high": True,
+        "pulse_s": 3.0,
+    }
