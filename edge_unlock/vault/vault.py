@@ -384,6 +384,7 @@ class Vault(Closing):
             with vault._store.founding(snapshot):
                 _refuse_existing(directory)
                 key_source.keep(vault_id, kek, None)
+                vault._store.afterwards(lambda: key_source.settle(vault_id, kek))
                 vault.audit.create(snapshot)
                 for entry, embeddings in members:
                     snapshot = vault._store.put(snapshot, entry, embeddings)

@@ -109,6 +109,22 @@ def test_an_interrupted_creation_goes_on_with_its_key(
     assert not list((tmp_path / "vault").glob(".new-*"))
 
 
+def test_an_id_that_was_planted_costs_no_other_vault_its_key(
+    home: Path, key: KeyFile, tmp_path: Path
+) -> None:
+    """The id stands in the clear in each manifest and, by default, in the name of its key."""
+    before = key.path.read_bytes()
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    planted = other / ".new-vault-id"
+    planted.write_bytes(before[:16])
+    planted.chmod(0o600)
+    with pytest.raises(KeySourceError, match="may open another vault"):
+        Vault.create(other, key)
+    assert key.path.read_bytes() == before
+    use_everything(home, key)
+
+
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
