@@ -67,7 +67,7 @@ class KeyFile(KeySource):
 
     def __init__(self, path: Path, shared: Path | None = None) -> None:
         self.path = path
-        self._shared = shared or path.with_name(f"{path.name}.old")
+        self._shared = shared or Path(f"{path}.old")  # a path may have no name
 
     def place(self, vault_id: bytes) -> Path:
         """Return the path of the file for that vault."""

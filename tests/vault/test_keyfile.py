@@ -109,6 +109,14 @@ def test_an_interrupted_creation_goes_on_with_its_key(
     assert not list((tmp_path / "vault").glob(".new-*"))
 
 
+@pytest.mark.parametrize("path", ["/", ".", "..", "/dev/null"])
+def test_a_path_that_can_be_no_key_file_is_refused(path: str, home: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeySourceError):
+        Vault.create(tmp_path / "other", KeyFile(Path(path)))
+    with pytest.raises(KeySourceError):
+        Vault.open(home, KeyFile(Path(path)))
+
+
 def test_an_id_that_was_planted_costs_no_other_vault_its_key(
     home: Path, key: KeyFile, tmp_path: Path
 ) -> None:
