@@ -2,9 +2,10 @@
 
 The file holds the id of the one vault that it is for, then 32 random bytes; while the key
 changes, the present key and behind it the next, so that after a crash at any byte the vault
-still finds its own; while a vault is made, its key twice. A former key is overwritten in place before its file goes. What survives
-that is the medium's affair: an SD card or SSD writes elsewhere what is overwritten, and keeps
-the old block until it needs it; so do file systems that copy on write, and backups.
+still finds its own; while a vault is made, its key twice. A former key is overwritten in place
+before its file goes. What survives that is the medium's affair: an SD card or SSD writes
+elsewhere what is overwritten, and keeps the old block until it needs it; so do file systems
+that copy on write, and backups.
 
 Releases up to 0.1.0 wrote the 32 bytes alone, and let vaults share them. Such a file is read,
 but never destroyed: it may be the only key of another vault.

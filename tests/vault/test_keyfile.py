@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_unlock.errors import KeySourceError, VaultError, WrongKeyError
-from edge_unlock.vault import KeyFile, Vault
+from edge_unlock.vault import KeyFile, KeySource, Vault
 from edge_unlock.vault.keys import Kek
 from tests.strange import KINDS, make_strange
 
@@ -107,6 +107,27 @@ def test_an_interrupted_creation_goes_on_with_its_key(
     Vault.create(tmp_path / "vault", key).close()
     assert opens(tmp_path / "vault", key)
     assert not list((tmp_path / "vault").glob(".new-*"))
+
+
+class KeyChangedMeanwhile(KeyFile):
+    """Another process changes the key once, after this one has read which key it is."""
+
+    def __init__(self, path: Path, home: Path, following: KeySource) -> None:
+        super().__init__(path)
+        self._change: tuple[Path, KeySource] | tuple[()] = (home, following)
+
+    def recover(self, vault_id: bytes, parameters: bytes) -> Kek:
+        if self._change:
+            (home, following), self._change = self._change, ()
+            with Vault.open(home, KeyFile(self.path)) as vault:
+                vault.rekey(following)
+        return super().recover(vault_id, parameters)
+
+
+def test_a_key_that_changes_while_the_vault_is_opened_is_found(home: Path, key: KeyFile) -> None:
+    use_everything(home, KeyChangedMeanwhile(key.path, home, key))
+    with pytest.raises(KeySourceError, match="opens by passphrase"):
+        Vault.open(home, KeyChangedMeanwhile(key.path, home, passphrase()))
 
 
 @pytest.mark.parametrize("path", ["/", ".", "..", "/dev/null"])
