@@ -145,10 +145,9 @@ class Attempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def at(self, now: Uptime) -> "Attempts":
         """Return the state with its clock put forward to ``now``."""
         since_s = self.boot_s if now.boot_id == self.boot_id else 0.0
-        passed_s = max(0.0, now.seconds - since_s)
-        return msgspec.structs.replace(
-            self, clock_s=self.clock_s + passed_s, boot_id=now.boot_id, boot_s=now.seconds
-        )
+        until_s = max(since_s, now.seconds)  # less in a time namespace: nothing is counted twice
+        clock_s = self.clock_s + until_s - since_s
+        return msgspec.structs.replace(self, clock_s=clock_s, boot_id=now.boot_id, boot_s=until_s)
 
     def check(self, name: str | None, idle_limit_h: float | None = None) -> None:
         """Raise LockedOutError unless an attempt may be made: of ``name``, or by the device.

@@ -160,6 +160,10 @@ def test_a_clock_that_goes_back_gives_nothing() -> None:
     before = door.state.clock_s
     door.wait(-500)
     assert door.state.clock_s == before
+    door.wait(500)
+    assert door.state.clock_s == before
+    door.wait(1)
+    assert door.state.clock_s == before + 1
 
 
 def test_many_names_neither_fill_the_table_nor_clear_a_lockout() -> None:

@@ -2,9 +2,10 @@
 
 The file holds the id of the one vault that it is for, then 32 random bytes; while the key
 changes, the present key and behind it the next, so that after a crash at any byte the vault
-still finds its own. A former key is overwritten in place before its file goes. What survives
-that is the medium's affair: an SD card or SSD writes elsewhere what is overwritten, and keeps
-the old block until it needs it; so do file systems that copy on write, and backups.
+still finds its own; while a vault is made, its key twice. A former key is overwritten in place
+before its file goes. What survives that is the medium's affair: an SD card or SSD writes
+elsewhere what is overwritten, and keeps the old block until it needs it; so do file systems
+that copy on write, and backups.
 
 Releases up to 0.1.0 wrote the 32 bytes alone, and let vaults share them. Such a file is read,
 but never destroyed: it may be the only key of another vault.
@@ -45,6 +46,11 @@ class _Contents:
             raise WrongKeyError(f"no key: {path} is not a key file", "restore it from a backup")
         return cls(data[:ID_BYTES], tuple(filter(None, (keys[:KEY_BYTES], keys[KEY_BYTES:]))))
 
+    @property
+    def is_founding(self) -> bool:
+        """Whether the vault was not there yet when this was written: no other key is doubled."""
+        return len(self.keys) > 1 and len(set(self.keys)) == 1
+
     def pack(self) -> bytes:
         return self.vault_id + b"".join(self.keys)
 
@@ -62,7 +68,7 @@ class KeyFile(KeySource):
 
     def __init__(self, path: Path, shared: Path | None = None) -> None:
         self.path = path
-        self._shared = shared or path.with_name(f"{path.name}.old")
+        self._shared = shared or Path(f"{path}.old")  # a path may have no name
 
     def place(self, vault_id: bytes) -> Path:
         """Return the path of the file for that vault."""
@@ -103,9 +109,11 @@ class KeyFile(KeySource):
             former = present.key if present and present.id == self.kek_id else b""
             if found and not found.vault_id and found.keys == (former,):
                 self._leave_to_others(former)
-            elif found and found.vault_id != vault_id:
+            elif found and (
+                found.vault_id != vault_id or (present is None and not found.is_founding)
+            ):  # an id that was planted for the new vault may be that of another one
                 raise KeySourceError(f"{path} exists, and may open another vault", _NAME_ANOTHER)
-            keys = tuple(filter(None, (former, kek.key)))
+            keys = (former or kek.key, kek.key) if former or present is None else (kek.key,)
             _write(path, _Contents(vault_id, keys), exists=found is not None)
             try:
                 _read(path)

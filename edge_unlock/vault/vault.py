@@ -107,13 +107,7 @@ class Vault(Closing):
         """
         directory = Directory.open(home)
         try:
-            header = Header.read(read_manifest_file(directory), "key slot")
-            if header.kek_id != key_source.kek_id:
-                raise KeySourceError(
-                    f"the vault opens by {kind_of(header.kek_id)}, not by {key_source.kind}",
-                    "name the right key source in the configuration",
-                )
-            kek = key_source.recover(header.record_id, header.kek_parameters)
+            kek = _recover(directory, key_source)
             vault = cls(Store.open(directory, kek, key_source))
             with vault._store.reading():
                 return vault
@@ -138,7 +132,7 @@ class Vault(Closing):
         """Return the kind of key that the vault says it opens by; true only once it opened."""
         directory = Directory.open(home)
         try:
-            return kind_of(Header.read(read_manifest_file(directory), "key slot").kek_id)
+            return kind_of(_key_slot(directory).kek_id)
         finally:
             directory.close()
 
@@ -390,6 +384,7 @@ class Vault(Closing):
             with vault._store.founding(snapshot):
                 _refuse_existing(directory)
                 key_source.keep(vault_id, kek, None)
+                vault._store.afterwards(lambda: key_source.settle(vault_id, kek))
                 vault.audit.create(snapshot)
                 for entry, embeddings in members:
                     snapshot = vault._store.put(snapshot, entry, embeddings)
@@ -453,6 +448,30 @@ class Vault(Closing):
         """Make ``snapshot`` the vault's state when the lock is released, with a line in the log."""
         self.audit.append(event, **{k: value for k, value in fields.items() if value is not None})
         self._store.stage({ATTEMPTS: attempts.to_bytes()}, snapshot)
+
+
+def _key_slot(directory: Directory) -> Header:
+    return Header.read(read_manifest_file(directory), "key slot")
+
+
+def _recover(directory: Directory, key_source: KeySource) -> Kek:
+    """Return the key of the vault; without the lock, for somebody may have to be asked.
+
+    So the key may be changed by another process meanwhile: then it is looked for again.
+    """
+    header = _key_slot(directory)
+    if header.kek_id != key_source.kek_id:
+        raise KeySourceError(
+            f"the vault opens by {kind_of(header.kek_id)}, not by {key_source.kind}",
+            "name the right key source in the configuration",
+        )
+    try:
+        return key_source.recover(header.record_id, header.kek_parameters)
+    except KeySourceError:
+        present = _key_slot(directory)
+        if (present.kek_id, present.kek_parameters) == (header.kek_id, header.kek_parameters):
+            raise
+    return _recover(directory, key_source)
 
 
 def _draw_id(directory: Directory) -> bytes:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_unlock.errors import KeySourceError, VaultError, WrongKeyError
-from edge_unlock.vault import KeyFile, Vault
+from edge_unlock.vault import KeyFile, KeySource, Vault
 from edge_unlock.vault.keys import Kek
 from tests.strange import KINDS, make_strange
 
@@ -107,6 +107,51 @@ def test_an_interrupted_creation_goes_on_with_its_key(
     Vault.create(tmp_path / "vault", key).close()
     assert opens(tmp_path / "vault", key)
     assert not list((tmp_path / "vault").glob(".new-*"))
+
+
+class KeyChangedMeanwhile(KeyFile):
+    """Another process changes the key once, after this one has read which key it is."""
+
+    def __init__(self, path: Path, home: Path, following: KeySource) -> None:
+        super().__init__(path)
+        self._change: tuple[Path, KeySource] | tuple[()] = (home, following)
+
+    def recover(self, vault_id: bytes, parameters: bytes) -> Kek:
+        if self._change:
+            (home, following), self._change = self._change, ()
+            with Vault.open(home, KeyFile(self.path)) as vault:
+                vault.rekey(following)
+        return super().recover(vault_id, parameters)
+
+
+def test_a_key_that_changes_while_the_vault_is_opened_is_found(home: Path, key: KeyFile) -> None:
+    use_everything(home, KeyChangedMeanwhile(key.path, home, key))
+    with pytest.raises(KeySourceError, match="opens by passphrase"):
+        Vault.open(home, KeyChangedMeanwhile(key.path, home, passphrase()))
+
+
+@pytest.mark.parametrize("path", ["/", ".", "..", "/dev/null"])
+def test_a_path_that_can_be_no_key_file_is_refused(path: str, home: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeySourceError):
+        Vault.create(tmp_path / "other", KeyFile(Path(path)))
+    with pytest.raises(KeySourceError):
+        Vault.open(home, KeyFile(Path(path)))
+
+
+def test_an_id_that_was_planted_costs_no_other_vault_its_key(
+    home: Path, key: KeyFile, tmp_path: Path
+) -> None:
+    """The id stands in the clear in each manifest and, by default, in the name of its key."""
+    before = key.path.read_bytes()
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    planted = other / ".new-vault-id"
+    planted.write_bytes(before[:16])
+    planted.chmod(0o600)
+    with pytest.raises(KeySourceError, match="may open another vault"):
+        Vault.create(other, key)
+    assert key.path.read_bytes() == before
+    use_everything(home, key)
 
 
 def interrupt(*_: object) -> None:
