@@ -13,7 +13,7 @@ from platformdirs import user_config_path, user_data_path
 
 from edge_unlock import files
 from edge_unlock.errors import ConfigError, VaultError, VaultMissingError
-from edge_unlock.fault import line_of
+from edge_unlock.toml_error import line_of
 
 APP_NAME = "edge-unlock"
 CONFIG_NAME = "config.toml"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge_unlock.config import CONFIG_NAME, MAX_CONFIG_BYTES, Settings
 from edge_unlock.errors import ConfigError
-from edge_unlock.fault import MAX_STATEMENT_LINES, line_of
+from edge_unlock.toml_error import MAX_STATEMENT_LINES, line_of
 
 VALID = """\
 # a comment
