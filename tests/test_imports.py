@@ -46,6 +46,7 @@ def test_every_module_was_imported(loaded):
         ("vault", ("model", "encoder", "scoring", "recognizer", "cli", "audio")),
         ("encoder", ("scoring", "vault", "recognizer", "gatekeeper", "cli", "segment")),
         ("gatekeeper", ("cli", "actions", "doctor", "demo")),
+        ("assistant.server", ("cli", "actions", "encoder", "gatekeeper", "vault", "model")),
     ],
 )
 def test_imports_go_one_way(module, right_of_it):

@@ -16,6 +16,7 @@ from edge_unlock.cli.model import model
 from edge_unlock.cli.session import Session
 from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
+from edge_unlock.cli.wyoming import wyoming
 from edge_unlock.errors import EdgeUnlockError, UnansweredError
 
 DEBUG_VARIABLE = "EDGE_UNLOCK_DEBUG"
@@ -104,6 +105,7 @@ for command in (
     import_,
     rekey,
     audit,
+    wyoming,
     model,
     devices,
     doctor,

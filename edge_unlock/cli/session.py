@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_unlock.audio import SampleSource
     from edge_unlock.config import Settings
     from edge_unlock.encoder import Encoder
+    from edge_unlock.gatekeeper import Gatekeeper
     from edge_unlock.hearing import Heard
     from edge_unlock.model import ModelPackage
     from edge_unlock.scoring import Scorer
@@ -178,6 +179,29 @@ class Session(Closing):
         manifest = self.package.manifest
         return ModelIdentity(
             self.package.sha256, manifest.front_end_sha256(), manifest.encoder.embedding_size
+        )
+
+    def gatekeeper(
+        self,
+        name: str | None,
+        operating_point: str | None,
+        device: str | None,
+        *,
+        continuous: bool = False,
+    ) -> Gatekeeper:
+        """Who judges: whether it is ``name``, or who of the enrolled it is."""
+        from edge_unlock.gatekeeper import Gatekeeper
+        from edge_unlock.recognizer import Recognizer
+        from edge_unlock.vault import validate_user_name
+
+        return Gatekeeper(
+            self.vault,
+            Recognizer(self.encoder, self.scorer, self.identity, operating_point),
+            None if name is None else validate_user_name(name),
+            policy=self.policy,
+            microphone=self.microphone(device),
+            continuous=continuous,
+            idle_limit_h=self.idle_limit_hours,
         )
 
     @cached_property
