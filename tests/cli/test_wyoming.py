@@ -6,7 +6,6 @@ import shutil
 import socket
 import stat
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -527,14 +526,17 @@ def test_neither_memory_nor_descriptors_grow(served, owner):
 def test_it_ends_when_told_to_even_while_it_judges(household, people):
     speech = b"".join(event.payload or b"" for event in spoken(people["alice"][3]))
     speech = (speech * 60)[: 2 * 16_000 * 59]
-    with running(household) as started, started.connect() as idle:
-        idle.sendall(b'{"type":')
-        asking = threading.Thread(target=started.ask, args=audio(speech))
-        asking.start()
+    with (
+        running(household) as started,
+        started.connect() as unfinished,
+        started.connect() as judged,
+    ):
+        unfinished.sendall(b'{"type":')
+        judged.sendall(b"".join(map(encoded, audio(speech))))
         time.sleep(3)  # whatever it does then, it has to end
         assert "Traceback" not in started.stop()
-        asking.join(PATIENCE_S)
-        assert not asking.is_alive()
+        with suppress(ConnectionError):
+            assert b"alice" not in judged.recv(65536)
     assert household.run("verify", "alice", "--input", people["alice"][4]).exit_code == 0
 
 
