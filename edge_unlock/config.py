@@ -98,6 +98,8 @@ class WyomingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Where it is offered: tcp://ADDRESS:PORT or unix://PATH."""
     asr_uri: Text | None = None
     """A speech-to-text server whose transcripts get the speaker's name."""
+    tag: bool = False
+    """Whether the text of a transcript begins with the name: ``[alice] turn on the light``."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -144,3 +144,9 @@ class ActionError(EdgeUnlockError):
         super().__init__(message, hint)
         self.outcome = outcome
         self.status = status
+
+
+class AssistantError(EdgeUnlockError):
+    """A voice assistant, or its speech-to-text server, cannot be reached or understood."""
+
+    default_hint = "Send the events of the Wyoming protocol."

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from edge_unlock.audio import File
@@ -12,6 +13,10 @@ from edge_unlock.hearing import Heard, hear
 from edge_unlock.model import ModelPackage
 from edge_unlock.segment import Segmenter
 from tests import speech
+
+# how long an example takes says more of the machine than of us
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 
 from edge_unlock.demo import throwaway_installation
 from tests.pulse import PulseServer
+from tests.restarting import outlive
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +118,9 @@ def test_silence_ends_with_no_usable_speech(installation, pulse):
     with Command(installation, "verify", "alice", "--timeout", "2") as verifying:
         assert verifying.exit_code() == 4
     assert "hint: " in verifying.said
+
+
+def test_a_sound_server_that_dies_while_somebody_speaks_is_outlived():
+    decisions = outlive(1)
+    assert decisions["accepted"] == 1
+    assert decisions["retry"] >= 1  # what was being said when it died

@@ -53,7 +53,7 @@ def test_without_hum_nothing_but_the_high_pass_runs(seed):
     assert np.abs(tone).min() > 1e-3
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(cuts=st.lists(st.integers(0, 40000), max_size=8))
 def test_the_division_into_pieces_does_not_matter(cuts):
     samples = hum(50, 2.5) + np.random.default_rng(0).normal(0, 1e-3, 40000).astype(np.float32)

@@ -28,7 +28,7 @@ def pieces(samples, cuts):
     seed=st.integers(0, 2**32 - 1),
     spec=st.sampled_from(SPECS),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_streamed_frames_equal_python_speech_features(length, cuts, seed, spec):
     samples = np.random.default_rng(seed).normal(0, 0.1, length).astype(np.float32)
     stream = MfccStream(spec)
@@ -66,7 +66,7 @@ def test_a_contradictory_spec_is_refused(fields):
 
 
 @given(cuts=st.lists(st.integers(0, 300), max_size=6), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_normalization_is_that_of_its_definition_in_any_pieces(cuts, seed):
     frames = np.random.default_rng(seed).normal(3, 2, (300, 4)).astype(np.float32)
     spec = Normalization(

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import butter, iirnotch, sosfilt, sosfilt_zi, tf2sos
 
@@ -30,7 +30,6 @@ def test_filters_are_those_of_the_textbooks(sections, reference):
     np.testing.assert_allclose(LinearFilter(sections).push(samples), expected, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 3000), max_size=8), seed=st.integers(0, 2**32 - 1))
 def test_the_result_does_not_depend_on_the_pieces(cuts, seed):
     samples = noise(3000, seed)

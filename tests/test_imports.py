@@ -45,7 +45,10 @@ def test_every_module_was_imported(loaded):
         ("features", ("model", "encoder", "vault", "cli", "audio")),
         ("vault", ("model", "encoder", "scoring", "recognizer", "cli", "audio")),
         ("encoder", ("scoring", "vault", "recognizer", "gatekeeper", "cli", "segment")),
-        ("gatekeeper", ("cli", "actions", "doctor", "demo")),
+        ("hearing", ("gatekeeper", "recognizer", "vault", "cli", "actions")),
+        ("gatekeeper", ("cli", "actions", "doctor", "demo", "door", "listener", "service")),
+        ("listener", ("cli", "doctor", "demo", "assistant", "mqtt")),
+        ("assistant.server", ("cli", "actions", "gatekeeper", "vault")),
     ],
 )
 def test_imports_go_one_way(module, right_of_it):

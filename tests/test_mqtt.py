@@ -242,7 +242,7 @@ def test_without_paho_it_is_said_what_to_install(tmp_path):
     assert "ConfigError: [mqtt] needs paho-mqtt" in result.stderr
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.binary(max_size=200))
 def test_a_broker_that_sends_anything_ends_nothing(garbage):
     """Whatever answers at the port, the thread lives and connects again."""

@@ -139,7 +139,7 @@ def dialogue() -> tuple[Samples, list[Segment]]:
     return stream, segments_of(stream, Segmenter(SegmenterSettings(max_utterance_s=1.0)))
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(sizes=st.lists(st.integers(0, 20_000), min_size=1, max_size=8).filter(any))
 def test_the_division_into_blocks_does_not_matter(sizes: list[int]) -> None:
     stream, expected = dialogue()

@@ -20,6 +20,7 @@ from edge_unlock.cli.session import Session
 from edge_unlock.cli.status import status
 from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
+from edge_unlock.cli.wyoming import wyoming
 from edge_unlock.errors import EdgeUnlockError, UnansweredError
 
 DEBUG_VARIABLE = "EDGE_UNLOCK_DEBUG"
@@ -112,6 +113,7 @@ for command in (
     import_,
     rekey,
     audit,
+    wyoming,
     model,
     config,
     relay_off,

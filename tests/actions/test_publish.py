@@ -156,7 +156,7 @@ def test_closing_ends_it_at_once_and_for_good(monkeypatch):
     assert [error.outcome for error in errors] == ["stopped", "stopped"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(name=st.text() | st.text(st.characters(categories=["Cs", "Cc", "Lo"]), min_size=1))
 def test_any_name_makes_json(shared, name):
     reader, connection = shared

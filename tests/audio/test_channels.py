@@ -52,7 +52,7 @@ def test_channels_alike_are_not_swapped():
     np.testing.assert_array_equal(choose(good, 1.5 * good), good)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(cuts=st.lists(st.integers(0, 6000), max_size=6))
 def test_the_division_into_pieces_does_not_matter(cuts):
     frames = np.random.default_rng(1).normal(0, 0.1, (6000, 2)).astype(np.float32)

@@ -198,7 +198,7 @@ def test_what_has_not_changed_is_not_published_again():
 ANYTHING = st.text(st.characters()) | st.text(max_size=3).map(lambda text: text * 5000)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(words=st.lists(ANYTHING, min_size=8, max_size=8), topic=st.sampled_from(["a", "ä/b", "/"]))
 def test_whatever_names_and_reasons_hold_it_is_json_of_the_device_alone(words, topic):
     name, match, time, reason, error, model, version, label = words
