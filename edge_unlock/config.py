@@ -131,6 +131,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     mqtt: MqttSettings | None = None
     wyoming: WyomingSettings | None = None
 
+    def __post_init__(self) -> None:
+        if self.mqtt is None and any(isinstance(one, PublishSettings) for one in self.actions):
+            raise ValueError("an action of type mqtt needs a broker, in a table [mqtt]")
+
     @classmethod
     def load(cls, path: Path, *, must_exist: bool = False) -> "Settings":
         """Read the file at ``path``; defaults where there is none and none ``must_exist``.

@@ -20,7 +20,7 @@ from edge_unlock.cli.options import (
 )
 from edge_unlock.cli.session import STREAM, Session, print_json
 from edge_unlock.cli.wording import EXIT_CODES, fields, hints, words_of
-from edge_unlock.errors import ActionError, ConfigError, NoSpeechError, StatusError
+from edge_unlock.errors import ActionError, NoSpeechError, StatusError
 
 if TYPE_CHECKING:
     from edge_unlock.actions import Action
@@ -189,9 +189,7 @@ def _actions(
             actions.append(
                 Command(one.arguments, timeout_s, reserved=reserved, show_score=show_scores)
             )
-        elif broker is None:
-            raise ConfigError("an action of type mqtt needs a broker", "Name it in [mqtt].")
-        else:
+        elif broker is not None:  # or the settings had been refused
             actions.append(Publish(broker, one.topic, one.message))
     return actions
 
