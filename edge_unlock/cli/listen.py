@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NoReturn
 
@@ -107,8 +109,8 @@ def listen(
 
     on_unlock = ctx.meta.get("on_unlock")
     is_live = not inputs or STREAM in inputs
-    before = signal.signal(signal.SIGTERM, _end)
-    ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        ctx.call_on_close(partial(signal.signal, number, signal.signal(number, _end)))
     log = session.vault.audit
     broker = _broker(session)
     if broker is not None:
@@ -139,10 +141,16 @@ def listen(
     if not (inputs or as_json or quiet):
         click.echo("Listening; stop with Ctrl-C.", err=True)
     with closing(_hearings(session, inputs, device, reporter, deadline_s, early)) as hearings:
-        for event in chain.from_iterable(listener.events(one, live=is_live) for one in hearings):
-            tell(event)
-            if once and not isinstance(event, Outcome) and event.decision != "retry":
-                break
+        try:
+            for event in chain.from_iterable(
+                listener.events(one, live=is_live) for one in hearings
+            ):
+                tell(event)
+                if once and not isinstance(event, Outcome) and event.decision != "retry":
+                    break
+        except OSError:  # a full disk or a closed terminal breaks off no action that has begun
+            deque(listener.finish(), maxlen=0)
+            raise
         for outcome in listener.finish():
             tell(outcome)
     failed = ActionError.exit_code
@@ -150,7 +158,7 @@ def listen(
 
 
 def _end(number: int, _: object) -> NoReturn:
-    """Leave in order at SIGTERM: actions are stopped, what was prepaid is given back."""
+    """Leave in order at a signal: actions are stopped, what was prepaid is given back."""
     sys.exit(128 + number)
 
 

@@ -277,7 +277,8 @@ def test_a_running_listen_decides_on_who_is_enrolled_now(enrolled, people):
         assert listening.say(alice) == ("accepted", "bob")
 
 
-def test_sigterm_ends_listen_and_its_unlock_command_in_order(enrolled, people, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_listen_and_its_unlock_command_in_order(enrolled, people, tmp_path, number):
     log = tmp_path / "log"
     relay = tmp_path / "relay"
     relay.write_text(
@@ -290,8 +291,8 @@ def test_sigterm_ends_listen_and_its_unlock_command_in_order(enrolled, people, t
     deadline_s = time.monotonic() + 60
     while not log.exists() and time.monotonic() < deadline_s:
         time.sleep(0.05)
-    listen.terminate()
+    listen.send_signal(number)
     _, errors = listen.communicate(timeout=20)
-    assert listen.returncode == 128 + signal.SIGTERM
+    assert listen.returncode == 128 + number
     assert b"Traceback" not in errors
     assert log.read_text() == "on\noff\n"
