@@ -128,6 +128,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ``type``: command, relay or mqtt."""
     refractory_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 2.0
     """After an acceptance and its actions nothing that is said within so long is judged."""
+    early: bool = False
+    """Whether ``listen`` accepts who is still speaking, as soon as the match is clear."""
     mqtt: MqttSettings | None = None
     wyoming: WyomingSettings | None = None
 

@@ -28,7 +28,7 @@ class Tape:
         self.end += block.size
 
     def view(self, start: int, end: int) -> Samples:
-        """Those from ``start`` to ``end``, read-only; good until something is added or forgotten."""
+        """Those from ``start`` to ``end``, read-only; good until the next call."""
         view = self._buffer[start - self.start : end - self.start]
         view.flags.writeable = False
         return view

@@ -76,9 +76,9 @@ class _ListenCommand(click.Command):
 @timeout_option(None)
 @click.option("--user", "name", metavar="NAME", help="Accept nobody but NAME.")
 @click.option(
-    "--early",
-    is_flag=True,
-    help="Accept who is still speaking as soon as the match is clear.",
+    "--early/--no-early",
+    default=None,
+    help="Accept who is still speaking as soon as the match is clear.  [default: config.toml's]",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--once", is_flag=True, help="Stop after the first acceptance or rejection.")
@@ -94,7 +94,7 @@ def listen(
     show_scores: bool,
     timeout_s: float | None,
     name: str | None,
-    early: bool,
+    early: bool | None,
     quiet: bool,
     once: bool,
 ) -> None:
@@ -128,6 +128,7 @@ def listen(
         gatekeeper, door, log, reporter, refractory_s=refractory_s, beat=notify.beat
     )
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    early = session.settings.early if early is None else early
     exit_codes: set[int] = set()
 
     def tell(event: Decision | Outcome) -> None:

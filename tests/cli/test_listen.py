@@ -111,6 +111,22 @@ def test_listen_decides_on_each_utterance(enrolled, people):
     assert result.exit_code == 0
 
 
+@pytest.mark.parametrize("chosen", ["option", "configuration"])
+def test_a_clear_match_is_accepted_before_it_ends(enrolled, people, chosen):
+    arguments = ["listen", "--json", "--once", "--input", people["alice"][4]]
+    whole = json.loads(enrolled.run(*arguments).stdout)
+    if chosen == "option":
+        arguments.append("--early")
+    else:
+        configure(enrolled, "early = true\n")
+    early = json.loads(enrolled.run(*arguments).stdout)
+    assert early["decision"] == "accepted" and early["match"] == "clear match"
+    assert 1 <= early["seconds"] < whole["seconds"]
+    rejected = enrolled.run("listen", "--early", "--json", "--input", people["bob"][4])
+    assert [json.loads(one)["decision"] for one in rejected.stdout.splitlines()] == ["rejected"]
+    assert "accepted" in enrolled.run("audit", "show").stdout
+
+
 def test_listen_once_stops_at_the_first_decision(enrolled, people):
     result = enrolled.run(
         "listen", "--once", "--input", people["bob"][4], "--input", people["alice"][4]
