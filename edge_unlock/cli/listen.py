@@ -247,7 +247,7 @@ def _hearings(
     from edge_unlock.hearing import Hearing
 
     def tell(error: DeviceError | None) -> None:
-        words = f"{error}; waiting for it" if error else "the microphone delivers again"
+        words = f"{error}; waiting for it\nhint: {error.hint}" if error else "it hears again"
         click.echo(f"edge-unlock: {words}", err=True)
         reporter.microphone(error)
 
