@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from edge_unlock.cli.gate import EXIT_CODES, gatekeeper_of
 from edge_unlock.cli.options import F, input_options, rate_options
 from edge_unlock.cli.session import STREAM, Session, print_json
 from edge_unlock.cli.wording import fields, hints, words_of
@@ -17,12 +18,9 @@ from edge_unlock.errors import ActionError, NoSpeechError
 
 if TYPE_CHECKING:
     from edge_unlock.actions import Command
-    from edge_unlock.gatekeeper import Gatekeeper
     from edge_unlock.hearing import Heard
     from edge_unlock.recognizer import Decision
     from edge_unlock.vault.audit import AuditLog
-
-EXIT_CODES = {"accepted": 0, "rejected": 3, "retry": 4, "locked out": 5}
 
 operating_point_options = rate_options(
     "Decide at a false-accept rate, by its name.  [default: the person's, else the installation's]"
@@ -174,7 +172,7 @@ def listen(
             show_score=show_scores,
         )
     gatekeeper = ctx.with_resource(
-        _gatekeeper(session, name, operating_point, device, continuous=True)
+        gatekeeper_of(session, name, operating_point, device, continuous=True)
     )
     before = signal.signal(signal.SIGTERM, _end)
     ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
@@ -218,7 +216,7 @@ def _decide_once(
     is_live = not inputs or STREAM in inputs
     if is_live and len(inputs) > 1:
         raise click.UsageError("--input - has no end to wait for, and must be the only input")
-    gatekeeper = _gatekeeper(session, name, operating_point, device)
+    gatekeeper = gatekeeper_of(session, name, operating_point, device)
     attempts: Iterable[Sequence[Heard]]
     if not is_live:
         attempts = [[heard for path in inputs for heard in session.hear_all(path)]]
@@ -235,29 +233,6 @@ def _decide_once(
             return EXIT_CODES[decision.decision]
         advice = next(iter(hints(decision)), advice)
     raise NoSpeechError("no usable speech was heard", advice)
-
-
-def _gatekeeper(
-    session: Session,
-    name: str | None,
-    operating_point: str | None,
-    device: str | None,
-    *,
-    continuous: bool = False,
-) -> Gatekeeper:
-    from edge_unlock.gatekeeper import Gatekeeper
-    from edge_unlock.recognizer import Recognizer
-    from edge_unlock.vault import validate_user_name
-
-    return Gatekeeper(
-        session.vault,
-        Recognizer(session.encoder, session.scorer, session.identity, operating_point),
-        None if name is None else validate_user_name(name),
-        policy=session.policy,
-        microphone=session.microphone(device),
-        continuous=continuous,
-        idle_limit_h=session.idle_limit_hours,
-    )
 
 
 def _unlock(action: Command | None, decision: Decision, audit: AuditLog) -> ActionError | None:
