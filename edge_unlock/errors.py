@@ -121,6 +121,12 @@ class LockedOutError(EdgeUnlockError):
     exit_code = 5
 
 
+class LoginError(EdgeUnlockError):
+    """A login to this computer that no voice decides: who wants in is to use another way."""
+
+    default_hint = "Use the password."
+
+
 class ActionError(EdgeUnlockError):
     """The unlock action could not be carried out.
 

@@ -13,6 +13,7 @@ from edge_unlock.cli.calibrate import calibrate
 from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, listen, verify
 from edge_unlock.cli.model import model
+from edge_unlock.cli.pam import pam
 from edge_unlock.cli.session import Session
 from edge_unlock.cli.store import enable, export, import_, init, list_, rekey, remove
 from edge_unlock.cli.system import bench, demo, devices, doctor, version
@@ -96,6 +97,7 @@ for command in (
     verify,
     identify,
     listen,
+    pam,
     calibrate,
     list_,
     remove,
