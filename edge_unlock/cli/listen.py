@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edge_unlock.door import Outcome
     from edge_unlock.errors import DeviceError
     from edge_unlock.hearing import Hearing
-    from edge_unlock.mqtt import Connection
+    from edge_unlock.mqtt.connection import Connection
     from edge_unlock.recognizer import Decision
     from edge_unlock.service.notify import Notify
     from edge_unlock.service.reporter import Reporter
@@ -167,7 +167,7 @@ def _broker(session: Session) -> Connection | None:
     """The connection to the MQTT broker that the configuration names, if it does."""
     if session.settings.mqtt is None:
         return None
-    from edge_unlock.mqtt import Connection
+    from edge_unlock.mqtt.connection import Connection
 
     return Connection(session.settings.mqtt, session.vault.id[:DEVICE_ID_DIGITS])
 

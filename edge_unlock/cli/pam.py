@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from edge_unlock.account import FIRST_PERSON, check_account
 from edge_unlock.cli.options import device_option, input_option
 from edge_unlock.cli.session import STREAM, Session
 from edge_unlock.cli.streams import STDIN
 from edge_unlock.cli.wording import EXIT_CODES, hints, words_of
 from edge_unlock.errors import LoginError
-from edge_unlock.logind import CGROUP, check_session
-from edge_unlock.pam import Login
+from edge_unlock.login.account import FIRST_PERSON, check_account
+from edge_unlock.login.logind import CGROUP, check_session
+from edge_unlock.login.pam import Login
 from edge_unlock.vault.policy import SOLE_FACTOR
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_unlock.errors import LoginError
-from edge_unlock.pam import REMOTE_VARIABLES, Login
+from edge_unlock.login.pam import REMOTE_VARIABLES, Login
 from edge_unlock.vault.names import validate_user_name
 
 LOCAL = {"PAM_TYPE": "auth", "PAM_USER": "alice", "PAM_SERVICE": "sudo", "PAM_TTY": "/dev/pts/1"}

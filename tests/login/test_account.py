@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_unlock.account import check_account, check_shadow
 from edge_unlock.errors import LoginError
+from edge_unlock.login.account import check_account, check_shadow
 
 TODAY = 20_000
 HASH = "$y$j9T$abc$def"
