@@ -3,8 +3,8 @@ but on a whole system; what it prints is as loginctl(1) says."""
 
 import pytest
 
-from edge_unlock import logind
 from edge_unlock.errors import LoginError
+from edge_unlock.login import logind
 
 SESSION = "0::/user.slice/user-1000.slice/session-{}.scope\n"
 TERMINAL = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-terminal.scope\n"
