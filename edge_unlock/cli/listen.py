@@ -110,7 +110,8 @@ def listen(
     on_unlock = ctx.meta.get("on_unlock")
     is_live = not inputs or STREAM in inputs
     for number in (signal.SIGTERM, signal.SIGHUP):
-        ctx.call_on_close(partial(signal.signal, number, signal.signal(number, _end)))
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            ctx.call_on_close(partial(signal.signal, number, signal.signal(number, _end)))
     log = session.vault.audit
     broker = _broker(session)
     if broker is not None:
