@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -105,13 +102,12 @@ def listen(
     """
     from edge_unlock.door import Door, Outcome
     from edge_unlock.listener import Listener
+    from edge_unlock.service.ending import Ending
     from edge_unlock.service.notify import Notify
 
     on_unlock = ctx.meta.get("on_unlock")
     is_live = not inputs or STREAM in inputs
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            ctx.call_on_close(partial(signal.signal, number, signal.signal(number, _end)))
+    ending = ctx.with_resource(Ending())
     log = session.vault.audit
     broker = _broker(session)
     if broker is not None:
@@ -125,9 +121,12 @@ def listen(
     )
     door = ctx.with_resource(Door(actions))
     refractory_s = session.settings.refractory_s if is_live else 0.0
-    listener = Listener(
-        gatekeeper, door, log, reporter, refractory_s=refractory_s, beat=notify.beat
-    )
+
+    def beat() -> None:
+        notify.beat()
+        ending.check()
+
+    listener = Listener(gatekeeper, door, log, reporter, refractory_s=refractory_s, beat=beat)
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     early = session.settings.early if early is None else early
     exit_codes: set[int] = set()
@@ -157,11 +156,6 @@ def listen(
             tell(outcome)
     failed = ActionError.exit_code
     ctx.exit(failed if failed in exit_codes else min(exit_codes, default=NoSpeechError.exit_code))
-
-
-def _end(number: int, _: object) -> NoReturn:
-    """Leave in order at a signal: actions are stopped, what was prepaid is given back."""
-    sys.exit(128 + number)
 
 
 def _broker(session: Session) -> Connection | None:
