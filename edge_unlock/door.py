@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import NamedTuple
 
 from edge_unlock.actions.action import Action, require_acceptance
@@ -32,7 +32,7 @@ class Door(Closing):
 
     def __init__(self, actions: Sequence[Action]) -> None:
         self._actions = actions
-        self._running: list[Thread] = []
+        self._running: list[_Run] = []
         self._ended: SimpleQueue[Outcome] = SimpleQueue()
         self._closing = ExitStack()
         for action in actions:
@@ -41,7 +41,7 @@ class Door(Closing):
     @property
     def is_busy(self) -> bool:
         """Whether actions run."""
-        self._running = [thread for thread in self._running if thread.is_alive()]
+        self._running = [run for run in self._running if not run.is_over]
         return bool(self._running)
 
     def open(self, decision: Decision) -> None:
@@ -53,9 +53,9 @@ class Door(Closing):
         if self.is_busy:
             raise ActionError("the door is open already", "Wait until its actions have ended.")
         for action in self._actions:
-            thread = Thread(target=self._run, args=(action, decision), name=action.name)
-            thread.start()
-            self._running.append(thread)
+            run = _Run(action, decision, self._ended)
+            self._running.append(run)  # before it starts: a signal may end us at any line
+            run.start()
 
     def outcomes(self) -> list[Outcome]:
         """What became of the actions that ended since this was asked last."""
@@ -63,20 +63,46 @@ class Door(Closing):
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait until the actions have ended, each for so long; ``outcomes`` tells the rest."""
-        for thread in self._running:
-            thread.join(timeout_s)
+        for run in self._running:
+            run.wait(timeout_s)
 
     def close(self) -> None:
         """Stop what runs, and open for nobody any more; calling it again does nothing."""
         self._closing.close()
         self.wait()
 
-    def _run(self, action: Action, decision: Decision) -> None:
+
+class _Run(Thread):
+    """One action for one decision, whose outcome goes to ``ended``.
+
+    Where a signal raises an exception out of ``join``, Python takes the thread for dead before 3.13
+    (cpython issue 90882): hence an event of our own.
+    """
+
+    def __init__(self, action: Action, decision: Decision, ended: "SimpleQueue[Outcome]") -> None:
+        super().__init__(name=action.name)
+        self._action = action
+        self._decision = decision
+        self._ended = ended
+        self._over = Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or never began."""
+        return self._over.is_set() or self.ident is None
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Wait for its end, so long."""
+        if not self.is_over:
+            self._over.wait(timeout_s)
+
+    def run(self) -> None:
         error: ActionError | None = None
         try:
-            action.run(decision)
+            self._action.run(self._decision)
         except ActionError as failure:
             error = failure
         except Exception as failure:  # a defect of one action: the others go on, and it is told
-            error = ActionError(f"{action.name}: {type(failure).__name__}: {failure}")
-        self._ended.put(Outcome(action.name, decision, error))
+            error = ActionError(f"{self._action.name}: {type(failure).__name__}: {failure}")
+        self._ended.put(Outcome(self._action.name, self._decision, error))
+        self._over.set()

@@ -1,5 +1,6 @@
 """The door: all actions at once, for one acceptance at a time."""
 
+import signal
 import threading
 
 import pytest
@@ -83,5 +84,27 @@ def test_closing_stops_what_runs_and_opens_for_nobody_any_more() -> None:
     door.open(ACCEPTED)
     door.close()
     door.close()
+    (outcome,) = door.outcomes()
+    assert outcome.error is not None and outcome.error.outcome == "stopped"
+
+
+def test_what_runs_is_not_forgotten_where_a_signal_breaks_off_the_wait() -> None:
+    class Signalled(Exception):
+        pass
+
+    def end(*_: object) -> None:
+        raise Signalled
+
+    action = Fake("bolt", lasts_s=60)
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        with Door([action]) as door:
+            door.open(ACCEPTED)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(Signalled):
+                door.wait()
+            assert door.is_busy
+    finally:
+        signal.signal(signal.SIGALRM, before)
     (outcome,) = door.outcomes()
     assert outcome.error is not None and outcome.error.outcome == "stopped"
