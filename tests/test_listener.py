@@ -145,6 +145,26 @@ def test_who_was_accepted_while_speaking_is_not_judged_again():
     assert action.done == [ACCEPTED]
 
 
+@pytest.mark.parametrize("pause_s", [0.6, 1.2, 2.9])
+def test_the_refractory_time_counts_from_the_end_of_what_opened_early(pause_s):
+    judge = Judge()
+    again_s = 6 + pause_s
+    said = [utterance(0, end, is_open=True) for end in (1, 1.5, 2, 2.5)] + [utterance(0, 6)]
+    said += [utterance(again_s, again_s + 2, is_open=True), utterance(again_s, again_s + 4)]
+    listener, _, _ = listening(judge, refractory_s=3)
+    list(listener.events(Hearing([*said, utterance(16, 18)])))
+    assert judge.glanced == [1, 1.5, 2]
+    assert judge.judged == [16]
+
+
+def test_the_refractory_time_counts_from_the_end_of_what_was_cut():
+    judge = Judge()
+    parts = [utterance(0, 10, truncated=True), utterance(10, 20, truncated=True), utterance(20, 22)]
+    listener, _, _ = listening(judge, refractory_s=3)
+    list(listener.events(Hearing([*parts, utterance(24, 26), utterance(30, 32)])))
+    assert judge.judged == [0, 30]
+
+
 def test_two_in_one_block_open_once():
     judge, action = Judge(), FakeAction(lasts_s=3600)
     hearing = Hearing([utterance(0.6, 0.7), utterance(0.8, 0.9)], until_s=2)
@@ -170,6 +190,37 @@ def test_the_action_has_begun_before_anything_is_told():
     assert next(listener.events(Hearing([utterance(1, 3)]))) == ACCEPTED
     listener._door.wait()
     assert action.done == [ACCEPTED]
+
+
+def test_an_action_that_closing_stops_is_logged():
+    action = FakeAction("bolt", lasts_s=3600)
+    listener, log, reporter = listening(Judge(), [action])
+    with listener:
+        assert next(listener.events(Hearing([utterance(1, 3)]))) == ACCEPTED
+    assert action.done == [ACCEPTED]
+    assert log == [("unlock stopped", "bolt")]
+    assert reporter.status.actions[0].outcome == "stopped"
+    listener.close()
+    assert len(log) == 1
+
+
+def test_an_outcome_whose_logging_is_broken_off_is_logged_at_the_end():
+    class Interrupted(Log):
+        def append(self, event, **fields):
+            if not self.interrupted:
+                self.interrupted = True
+                raise SystemExit(143)
+            super().append(event, **fields)
+
+    log = Interrupted()
+    log.interrupted = False
+    reporter = Reporter([], version="1", model="m", microphone="usb")
+    with (
+        pytest.raises(SystemExit),
+        Listener(Judge(), Door([FakeAction("bolt")]), log, reporter) as listener,
+    ):
+        list(listener.events(Hearing([utterance(1, 3)])))
+    assert log == [("unlock done", "bolt")]
 
 
 def test_an_error_of_the_judge_opens_nothing():

@@ -119,14 +119,15 @@ def listen(
     gatekeeper = ctx.with_resource(
         session.gatekeeper(name, operating_point, device, continuous=True)
     )
-    door = ctx.with_resource(Door(actions))
     refractory_s = session.settings.refractory_s if is_live else 0.0
 
     def beat() -> None:
         notify.beat()
         ending.check()
 
-    listener = Listener(gatekeeper, door, log, reporter, refractory_s=refractory_s, beat=beat)
+    listener = ctx.with_resource(
+        Listener(gatekeeper, Door(actions), log, reporter, refractory_s=refractory_s, beat=beat)
+    )
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     early = session.settings.early if early is None else early
     exit_codes: set[int] = set()
@@ -176,7 +177,7 @@ def _actions(
     show_scores: bool,
 ) -> list[Action]:
     """Make the actions of the configuration, and that of the command line."""
-    from edge_unlock.actions import Command, Publish, Relay
+    from edge_unlock import actions as kinds  # each takes its libraries along when it is made
     from edge_unlock.config import CommandSettings, RelaySettings
 
     settings = session.settings
@@ -186,15 +187,15 @@ def _actions(
     actions: list[Action] = []
     for one in wanted:
         if isinstance(one, RelaySettings):
-            relay = Relay(one.pin, active_high=one.active_high, pulse_s=one.pulse_s)
+            relay = kinds.Relay(one.pin, active_high=one.active_high, pulse_s=one.pulse_s)
             actions.append(relay)
         elif isinstance(one, CommandSettings):
             timeout_s = one.timeout_s or settings.action_timeout_s
             actions.append(
-                Command(one.arguments, timeout_s, reserved=reserved, show_score=show_scores)
+                kinds.Command(one.arguments, timeout_s, reserved=reserved, show_score=show_scores)
             )
         elif broker is not None:  # or the settings had been refused
-            actions.append(Publish(broker, one.topic, one.message))
+            actions.append(kinds.Publish(broker, one.topic, one.message))
     return actions
 
 
