@@ -95,7 +95,7 @@ def test_waiting_takes_one_thread_and_that_of_the_status(enrolled):
     with enrolled.start("listen", "--input", "-", stdin=subprocess.PIPE) as listening:
         listening.stdin.write(bytes(32_000))
         listening.stdin.flush()
-        wait_until(lambda: (enrolled.home / "status.sock").exists())
+        wait_until((enrolled.home / "status.sock").exists)
         wait_until(lambda: enrolled.run("status").exit_code == 0)
         assert len(list(Path(f"/proc/{listening.pid}/task").iterdir())) == 2
         listening.communicate(timeout=60)
