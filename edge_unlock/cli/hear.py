@@ -19,8 +19,8 @@ from edge_unlock.cli.wording import EXIT_CODES, fields, hints, words_of
 from edge_unlock.errors import NoSpeechError
 
 if TYPE_CHECKING:
-    from edge_unlock.hearing import Heard
-    from edge_unlock.recognizer import Decision
+    from edge_unlock.lock.hearing import Heard
+    from edge_unlock.scoring.recognizer import Decision
 
 
 @click.command()

@@ -23,11 +23,11 @@ from edge_unlock.errors import ActionError, NoSpeechError, StatusError
 
 if TYPE_CHECKING:
     from edge_unlock.actions import Action
-    from edge_unlock.door import Outcome
     from edge_unlock.errors import DeviceError
-    from edge_unlock.hearing import Hearing
+    from edge_unlock.lock.door import Outcome
+    from edge_unlock.lock.hearing import Hearing
     from edge_unlock.mqtt.connection import Connection
-    from edge_unlock.recognizer import Decision
+    from edge_unlock.scoring.recognizer import Decision
     from edge_unlock.service.notify import Notify
     from edge_unlock.service.reporter import Reporter
     from edge_unlock.service.status import Observer
@@ -100,9 +100,9 @@ def listen(
     The exit status is that of the best thing that happened: 0 only if somebody was accepted, and
     1 if an action failed.
     """
-    from edge_unlock.door import Door, Outcome
-    from edge_unlock.listener import Listener
+    from edge_unlock.lock.door import Door, Outcome
     from edge_unlock.service.ending import Ending
+    from edge_unlock.service.listener import Listener
     from edge_unlock.service.notify import Notify
 
     on_unlock = ctx.meta.get("on_unlock")
@@ -240,7 +240,7 @@ def _hearings(
     early: bool,
 ) -> Generator[Hearing, None, None]:
     """What there is to hear: each input in turn, or the microphone for as long as it takes."""
-    from edge_unlock.hearing import Hearing
+    from edge_unlock.lock.hearing import Hearing
 
     def tell(error: DeviceError | None) -> None:
         words = f"{error}; waiting for it\nhint: {error.hint}" if error else "it hears again"

@@ -28,7 +28,7 @@ def model() -> None:
 @click.pass_obj
 def show(session: Session, as_json: bool) -> None:
     """Show the model package in use, and what the vault accepts."""
-    from edge_unlock.trust import policy_for
+    from edge_unlock.lock.trust import policy_for
 
     sealed, in_use = session.sealed_policy, policy_for(session.package)
     if as_json:
@@ -77,8 +77,8 @@ def accept(
 
     It shows what changes, and takes the vault's key.
     """
-    from edge_unlock.scoring import Scorer, rate_name
-    from edge_unlock.trust import policy_for
+    from edge_unlock.lock.trust import policy_for
+    from edge_unlock.scoring.scorer import Scorer, rate_name
 
     old = session.sealed_policy
     flags: frozenset[str] = frozenset()

@@ -19,13 +19,13 @@ from edge_unlock.errors import ConfigError, DeviceError, KeySourceError, PolicyE
 if TYPE_CHECKING:
     from edge_unlock.audio import SampleSource
     from edge_unlock.config import Settings
-    from edge_unlock.encoder import Encoder
-    from edge_unlock.gatekeeper import Gatekeeper
-    from edge_unlock.hearing import Heard
-    from edge_unlock.model import ModelPackage
-    from edge_unlock.scoring import Scorer
-    from edge_unlock.segment import Segmenter
-    from edge_unlock.trust import Trust
+    from edge_unlock.encoder.encoder import Encoder
+    from edge_unlock.encoder.package import ModelPackage
+    from edge_unlock.lock.gatekeeper import Gatekeeper
+    from edge_unlock.lock.hearing import Heard
+    from edge_unlock.lock.trust import Trust
+    from edge_unlock.scoring.scorer import Scorer
+    from edge_unlock.segmentation.segment import Segmenter
     from edge_unlock.vault import KeySource, ModelIdentity, Policy, Vault
 
 PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_PASSPHRASE_FILE"  # noqa: S105  # a name
@@ -80,7 +80,7 @@ class Session(Closing):
     @cached_property
     def package(self) -> ModelPackage:
         """The model package in use, whole, but perhaps of somebody whom nobody trusts."""
-        from edge_unlock.model import ModelPackage
+        from edge_unlock.encoder.package import ModelPackage
 
         return ModelPackage.load(self._model or self.settings.model, self.settings.trusted_key)
 
@@ -92,7 +92,7 @@ class Session(Closing):
     @cached_property
     def trust(self) -> Trust:
         """Who vouches for the package; raises ``PolicyError`` where nobody does."""
-        from edge_unlock.trust import trust
+        from edge_unlock.lock.trust import trust
         from edge_unlock.vault import Vault
 
         if not Vault.exists(self.home):
@@ -106,7 +106,7 @@ class Session(Closing):
 
         Raises ``PolicyError`` for another.
         """
-        from edge_unlock.trust import policy_for
+        from edge_unlock.lock.trust import policy_for
 
         _ = self.trust  # or it raises
         return self.sealed_policy or policy_for(self.package)
@@ -119,7 +119,7 @@ class Session(Closing):
 
     def first_policy(self) -> Policy | None:
         """What a new vault decides by; None where somebody has to accept the package first."""
-        from edge_unlock.trust import policy_for, trust
+        from edge_unlock.lock.trust import policy_for, trust
 
         try:
             trust(self.package, None, is_new=True)
@@ -131,7 +131,7 @@ class Session(Closing):
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder of the package, which is run only if it is trusted."""
-        from edge_unlock.encoder import Encoder
+        from edge_unlock.encoder.encoder import Encoder
 
         _ = self.trust  # or it raises
         return Encoder(self.package)
@@ -139,7 +139,7 @@ class Session(Closing):
     @cached_property
     def scorer(self) -> Scorer:
         """The scorer of the package, as loose as the policy allows at most."""
-        from edge_unlock.scoring import Scorer, rate_name
+        from edge_unlock.scoring.scorer import Scorer, rate_name
 
         sealed, wished = self.policy.false_accept_rate, self.settings.far
         default = wished if wished is not None else sealed
@@ -167,7 +167,7 @@ class Session(Closing):
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter, with its VAD loaded."""
-        from edge_unlock.segment import Segmenter
+        from edge_unlock.segmentation.segment import Segmenter
 
         return Segmenter()
 
@@ -190,8 +190,8 @@ class Session(Closing):
         continuous: bool = False,
     ) -> Gatekeeper:
         """Who judges: whether it is ``name``, or who of the enrolled it is."""
-        from edge_unlock.gatekeeper import Gatekeeper
-        from edge_unlock.recognizer import Recognizer
+        from edge_unlock.lock.gatekeeper import Gatekeeper
+        from edge_unlock.scoring.recognizer import Recognizer
         from edge_unlock.vault import validate_user_name
 
         return Gatekeeper(
@@ -249,7 +249,7 @@ class Session(Closing):
 
     def hear_all(self, path: str) -> list[Heard]:
         """All utterances of one input, of 5 minutes at most."""
-        from edge_unlock.hearing import hear
+        from edge_unlock.lock.hearing import hear
 
         with self.source(path, None, MAX_WHOLE_S) as source:
             return list(hear(source, self.segmenter))
@@ -257,7 +257,7 @@ class Session(Closing):
     def hear_metered(self, device: str | None) -> Generator[Heard, None, None]:
         """Utterances at the microphone as they end, with a level meter if a terminal shows it."""
         from edge_unlock.cli.meter import Meter
-        from edge_unlock.hearing import hear
+        from edge_unlock.lock.hearing import hear
 
         if not sys.stderr.isatty():
             yield from self.hear_each((), device, None)
@@ -273,7 +273,7 @@ class Session(Closing):
         self, paths: Sequence[str], device: str | None, deadline_s: float | None
     ) -> Generator[Heard, None, None]:
         """Utterances as they end, embedded: of the inputs in turn, or of the microphone."""
-        from edge_unlock.hearing import hear
+        from edge_unlock.lock.hearing import hear
 
         chosen: Sequence[str | None] = paths or (None,)
         for path in chosen:

@@ -72,7 +72,7 @@ def demo() -> None:
 def bench(session: Session, as_json: bool) -> None:
     """Measure what each stage costs on this machine."""
     from edge_unlock.bench import measure
-    from edge_unlock.encoder import Encoder
+    from edge_unlock.encoder.encoder import Encoder
 
     # of any package, trusted or not: it decides nothing, and needs no vault
     for measurement in measure(Encoder(session.package)):

@@ -37,8 +37,8 @@ from edge_unlock.errors import (
     VaultError,
     VaultMissingError,
 )
-from edge_unlock.policy import Attempts, uptime
 from edge_unlock.vault import transform
+from edge_unlock.vault.attempts import Attempts, uptime
 from edge_unlock.vault.container import (
     HEADER_BYTES,
     ID_BYTES,

@@ -20,8 +20,8 @@ from edge_unlock.errors import (
     VaultExistsError,
     VaultMissingError,
 )
-from edge_unlock.policy import Attempts, uptime
 from edge_unlock.vault import transfer
+from edge_unlock.vault.attempts import Attempts, uptime
 from edge_unlock.vault.audit import AuditLog
 from edge_unlock.vault.container import ID_BYTES, Header
 from edge_unlock.vault.directory import Directory

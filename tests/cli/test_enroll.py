@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_unlock.calibration import Quality
-from edge_unlock.scoring import Scorer
+from edge_unlock.encoder.calibration import Quality
+from edge_unlock.scoring.scorer import Scorer
 from tests.cli.conftest import assert_error
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.errors import CheckpointError
 from edge_unlock_convert.network import Dense, LstmLayer, Network, Pooling

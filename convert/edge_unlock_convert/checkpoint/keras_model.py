@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint.keras_graph import Arrays, Layer, build, parse
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.errors import CheckpointError

@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.errors import CheckpointError
 from edge_unlock_convert.network import GATES, Dense, LstmLayer, Network, Pooling

@@ -10,7 +10,7 @@ projected kernel.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.network import LstmLayer
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.checkpoint.projection import ProjectedLayer, unproject
 from edge_unlock_convert.errors import CheckpointError

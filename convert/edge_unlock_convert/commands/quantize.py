@@ -148,7 +148,7 @@ def checkpoint_options(options: dict[str, Any], pooling: "Pooling | None") -> "O
 
 
 def _answers(options: dict[str, Any]) -> "FrontEndAnswers":
-    from edge_unlock.features import FeatureSpec
+    from edge_unlock.encoder.features import FeatureSpec
     from edge_unlock_convert.quantize import FrontEndAnswers
 
     coefficients: int = options["coefficients"]
