@@ -30,9 +30,9 @@ from edge_unlock.errors import EdgeUnlockError, PolicyError
 from edge_unlock.lock.trust import policy_for, trust
 from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Passphrase, Vault, transfer
 from edge_unlock.vault.attempts import Attempts
-from edge_unlock.vault.journal import State
 from edge_unlock.vault.manifest import Manifest
 from edge_unlock.vault.passphrase import Argon2Cost
+from edge_unlock.vault.state import State
 
 LONGEST_S = 10
 """What takes longer hangs."""

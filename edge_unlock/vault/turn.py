@@ -10,13 +10,8 @@ from edge_unlock.vault.journal import Journal
 from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import ModelIdentity, Place, Template
 from edge_unlock.vault.snapshot import Snapshot
-from edge_unlock.vault.store import (
-    Store,
-    decoy_of,
-    place_of,
-    template_of,
-    templates_of,
-)
+from edge_unlock.vault.store import Store
+from edge_unlock.vault.templates import decoy_of, place_of, template_of, templates_of
 
 ATTEMPTS = "attempts"
 

@@ -43,16 +43,8 @@ from edge_unlock.vault.record import (
 )
 from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.sources import kind_of
-from edge_unlock.vault.store import (
-    MANIFEST,
-    Store,
-    fitting,
-    place_of,
-    read_manifest_file,
-    row_of,
-    template_of,
-    templates_of,
-)
+from edge_unlock.vault.store import MANIFEST, Store, fitting, read_manifest_file, row_of
+from edge_unlock.vault.templates import place_of, template_of, templates_of
 from edge_unlock.vault.transfer import Member
 from edge_unlock.vault.turn import ATTEMPTS, Turn
 
