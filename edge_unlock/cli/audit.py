@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 
 if TYPE_CHECKING:
     from edge_unlock.vault.audit import Entry

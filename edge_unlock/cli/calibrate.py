@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_unlock.cli.options import rate_options
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 
 if TYPE_CHECKING:
     from edge_unlock.scoring.place import Share, Survey, Utterance

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_unlock.cli.options import input_options, rate_options
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 from edge_unlock.errors import EnrollmentError, UserExistsError
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from edge_unlock.cli.options import (
     scores_option,
     timeout_option,
 )
-from edge_unlock.cli.session import STREAM, Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import STREAM, Session
 from edge_unlock.cli.wording import EXIT_CODES, fields, hints, words_of
 from edge_unlock.errors import ActionError, NoSpeechError, StatusError
 

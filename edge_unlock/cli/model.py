@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 from edge_unlock.vault.policy import SOLE_FACTOR
 
 if TYPE_CHECKING:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from edge_unlock.cli.passphrase import passphrase_asker
 from edge_unlock.closing import Closing
-from edge_unlock.errors import ConfigError, DeviceError, KeySourceError, PolicyError, VaultError
+from edge_unlock.errors import ConfigError, DeviceError, KeySourceError, PolicyError
 
 if TYPE_CHECKING:
     from edge_unlock.audio import SampleSource
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from edge_unlock.scoring.scorer import Scorer
     from edge_unlock.segmentation.segment import Segmenter
     from edge_unlock.vault import KeySource, ModelIdentity, Policy, Vault
-
-PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_PASSPHRASE_FILE"  # noqa: S105  # a name
-NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  # a name
-
-MAX_PASSPHRASE_FILE_BYTES = 4096
 
 STREAM = "-"
 """The input that is raw PCM on standard input."""
@@ -288,54 +283,3 @@ class Session(Closing):
 
         chosen = self.device(device)
         return Lasting(lambda: Microphone(chosen, timeout_s=SILENT_DEVICE_S), tell)
-
-
-def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
-    """How a passphrase is obtained: from a file that the environment names, or by a prompt.
-
-    A ``new`` one has a variable of its own, for commands that need the old one as well.
-    What nobody sees does not count: blanks and line ends around it, an editor's byte order mark.
-    """
-
-    def ask() -> str:
-        path = os.environ.get(NEW_PASSPHRASE_FILE_VARIABLE) if new else None
-        path = path or os.environ.get(PASSPHRASE_FILE_VARIABLE)
-        if path is None:
-            entered: str = click.prompt(
-                prompt, hide_input=True, confirmation_prompt=new, err=True, prompt_suffix=": "
-            )
-            return entered.strip()
-        from edge_unlock import files
-
-        try:
-            data = files.read_path(Path(path), MAX_PASSPHRASE_FILE_BYTES, files.check_secret)
-            return data.decode("utf-8-sig").strip()
-        except VaultError as error:
-            raise KeySourceError(f"no passphrase: {error}", error.hint) from error
-        except UnicodeDecodeError as error:
-            raise KeySourceError(
-                f"no passphrase: {path} is no text", "Write it in UTF-8."
-            ) from error
-
-    return ask
-
-
-def print_json(fields: dict[str, Any]) -> None:
-    """Print one JSON object on a line of its own, at once, in UTF-8 whatever the terminal's is.
-
-    A file name that is no UTF-8 shows its strange bytes as ``\\xE9``.
-    """
-    import msgspec
-
-    click.echo(msgspec.json.encode(_printable(fields)))
-
-
-def _printable(value: Any) -> Any:
-    """The same with strings that UTF-8 can say."""
-    if isinstance(value, str):
-        return value.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    if isinstance(value, dict):
-        return {key: _printable(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_printable(one) for one in value]
-    return value

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import click
 
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 from edge_unlock.errors import DeviceError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
