@@ -49,7 +49,8 @@ def verify(session: Session) -> None:
 
 
 def _words(entry: "Entry") -> str:
-    told = (f"{field}={_shown(value)}" for field, value in entry.fields.items())
+    known = {field: value for field, value in entry.fields.items() if value is not None}
+    told = (f"{field}={_shown(value)}" for field, value in known.items())
     return "  ".join([f"{entry.line:6}", entry.time, entry.event, *told])
 
 

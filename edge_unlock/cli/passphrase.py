@@ -1,7 +1,9 @@
 """Passphrases, from a person or a file."""
 
 import os
+import warnings
 from collections.abc import Callable
+from getpass import GetPassWarning
 from pathlib import Path
 
 import click
@@ -26,9 +28,12 @@ def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
         path = os.environ.get(NEW_PASSPHRASE_FILE_VARIABLE) if new else None
         path = path or os.environ.get(PASSPHRASE_FILE_VARIABLE)
         if path is None:
-            entered: str = click.prompt(
-                prompt, hide_input=True, confirmation_prompt=new, err=True, prompt_suffix=": "
-            )
+            with warnings.catch_warnings():
+                # it tells a pipe that what it says would be seen
+                warnings.simplefilter("ignore", GetPassWarning)
+                entered: str = click.prompt(
+                    prompt, hide_input=True, confirmation_prompt=new, err=True, prompt_suffix=": "
+                )
             return entered.strip()
         try:
             data = files.read_path(Path(path), MAX_PASSPHRASE_FILE_BYTES, files.check_secret)

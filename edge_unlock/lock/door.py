@@ -1,7 +1,7 @@
 """What an acceptance sets going."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import NamedTuple
@@ -34,9 +34,6 @@ class Door(Closing):
         self._actions = actions
         self._running: list[_Run] = []
         self._ended: SimpleQueue[Outcome] = SimpleQueue()
-        self._closing = ExitStack()
-        for action in actions:
-            self._closing.callback(action.close)
 
     @property
     def is_busy(self) -> bool:
@@ -67,9 +64,15 @@ class Door(Closing):
             run.wait(timeout_s)
 
     def close(self) -> None:
-        """Stop what runs, and open for nobody any more; calling it again does nothing."""
-        self._closing.close()
+        """Stop what runs, and open for nobody any more; calling it again does nothing.
+
+        All actions are closed at once: a relay does not wait for a command that heeds nothing.
+        """
+        with ThreadPoolExecutor(max(1, len(self._actions))) as closing:
+            closed = [closing.submit(action.close) for action in self._actions]
         self.wait()
+        for one in closed:
+            one.result()  # or it raises what went wrong
 
 
 class _Run(Thread):

@@ -148,8 +148,8 @@ class Enrollment:
         needed = min(MIN_UTTERANCES, self._wanted)
         if len(self._kept) < needed or seconds < needed_s:
             raise EnrollmentError(
-                f"only {seconds:.1f} s of usable speech in {len(self._kept)} utterances; "
-                f"{needed_s:.1f} s in {needed} are needed",
+                f"there are {len(self._kept)} usable utterances, {seconds:.1f} s of speech in all; "
+                f"{needed} are needed, and {needed_s:.1f} s",
                 "Nothing was stored. Record a few whole sentences in a quiet room.",
             )
         return np.stack([utterance.embedding for utterance in self._kept])

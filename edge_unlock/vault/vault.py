@@ -484,5 +484,6 @@ def _draw_id(directory: Directory) -> bytes:
 def _refuse_existing(directory: Directory) -> None:
     if MANIFEST in directory.names():
         raise VaultExistsError(
-            f"there is a vault in {directory.path} already", "open it, or remove it first"
+            f"there is a vault in {directory.path} already",
+            "use it, or take another directory: --home DIR",
         )

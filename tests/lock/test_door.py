@@ -88,6 +88,24 @@ def test_closing_stops_what_runs_and_opens_for_nobody_any_more() -> None:
     assert outcome.error is not None and outcome.error.outcome == "stopped"
 
 
+def test_all_actions_are_closed_at_once_and_each_whatever_becomes_of_another() -> None:
+    barrier = threading.Barrier(3, timeout=10)
+
+    class Stubborn(Fake):
+        def close(self) -> None:
+            barrier.wait()
+            super().close()
+            if self.name == "broken":
+                raise ActionError("stuck")
+
+    actions = [Stubborn(name, lasts_s=60) for name in ("relay", "broken", "command")]
+    door = Door(actions)
+    door.open(ACCEPTED)
+    with pytest.raises(ActionError, match="stuck"):
+        door.close()
+    assert not door.is_busy and len(door.outcomes()) == 3
+
+
 def test_what_runs_is_not_forgotten_where_a_signal_breaks_off_the_wait() -> None:
     class Signalled(Exception):
         pass

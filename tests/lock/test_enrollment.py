@@ -84,7 +84,7 @@ def test_fewer_than_three_are_a_template_only_if_no_more_were_wanted(package, en
         if wanted < 3:
             assert len(enrollment.embeddings()) == wanted
         else:
-            with pytest.raises(EnrollmentError, match="in 3 are needed"):
+            with pytest.raises(EnrollmentError, match="3 are needed"):
                 enrollment.embeddings()
 
 
