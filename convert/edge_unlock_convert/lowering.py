@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.flatbuffer import CELL_STATE_INPUT, COARSEST_CELL_SCALE, FINEST_CELL_SCALE
 from edge_unlock_convert.network import GATES, Dense, LstmLayer, Network
+from edge_unlock_convert.rounding import INT8_LIMIT, Carry, compensated
 from edge_unlock_convert.statistics import Span, Statistics, measure
 from edge_unlock_convert.writer import ABSENT, Quantization, Writer
 
@@ -24,7 +25,7 @@ LSTM_INPUTS = 24
 WEIGHTS_INPUT, BIAS_INPUT, HIDDEN_STATE_INPUT = 1, 12, 18
 """Positions among the inputs of the LSTM operator (TFLite's lstm_shared.h): the gates' input
 weights and recurrent weights, their biases, the hidden state."""
-INT8_LIMIT, INT8_LEAST, INT8_STEPS = 127, -128, 255
+INT8_LEAST, INT8_STEPS = -128, 255
 INT16_LIMIT = 32767
 BIAS_LIMIT = 2.0**30
 """Leaves the sum of an int32 accumulator room beside the bias."""
@@ -65,11 +66,14 @@ class _Lowering:
             signal = self._lstm(number, layer, signal)
         hidden = signal
         for number, dense in enumerate(network.embedding):
-            signal = self._dense(f"dense{number}", dense, signal, spans and spans.embedding[number])
+            span = spans and spans.embedding[number]
+            carry = spans and Carry.of(spans.embedding_moments[number])
+            signal = self._dense(f"dense{number}", dense, signal, span, carry)
         outputs = [signal.tensor]
         if network.attention is not None:
             span = spans and spans.attention
-            outputs.append(self._dense("attention", network.attention, hidden, span).tensor)
+            carry = spans and Carry.of(spans.attention_moments)
+            outputs.append(self._dense("attention", network.attention, hidden, span, carry).tensor)
         return self._writer.finish([source.tensor], outputs)
 
     def _signal(self, name: str, size: int, span: Span | None) -> Signal:
@@ -83,6 +87,7 @@ class _Lowering:
         output = self._signal(name, layer.units, spans and spans.hidden[number])
         cell = None if spans is None else Quantization(cell_scale(spans.cells[number]))
         inputs = [ABSENT] * LSTM_INPUTS
+        carry = spans and Carry.of(spans.lstm_moments[number])
         gates = zip(
             np.split(layer.input_weights, GATES),
             np.split(layer.recurrent_weights, GATES),
@@ -90,10 +95,10 @@ class _Lowering:
             strict=True,
         )
         for gate, (taken, recurrent, bias) in enumerate(gates):
-            place = f"{name}.{gate}"
-            weights, inputs[BIAS_INPUT + gate] = self._affine(place, taken, bias, source)
-            inputs[WEIGHTS_INPUT + gate] = weights
-            inputs[WEIGHTS_INPUT + GATES + gate] = self._weights(f"{place}.recurrent", recurrent)
+            matrices = {"weights": taken, "recurrent": recurrent}
+            tensors = self._affine(f"{name}.{gate}", matrices, bias, source, carry)
+            inputs[WEIGHTS_INPUT + gate], inputs[WEIGHTS_INPUT + GATES + gate] = tensors[:-1]
+            inputs[BIAS_INPUT + gate] = tensors[-1]
         shape = (1, layer.units)
         integer = spans is not None
         inputs[0] = source.tensor
@@ -116,11 +121,13 @@ class _Lowering:
         writer.lstm(inputs, output.tensor, intermediates, hybrid=self._hybrid)
         return output
 
-    def _dense(self, name: str, dense: Dense, source: Signal, span: Span | None) -> Signal:
+    def _dense(
+        self, name: str, dense: Dense, source: Signal, span: Span | None, carry: Carry | None
+    ) -> Signal:
         output = self._signal(name, len(dense.bias), span)
-        weights, bias = self._affine(name, dense.weights, dense.bias, source)
+        constants = self._affine(name, {"weights": dense.weights}, dense.bias, source, carry)
         self._writer.dense(
-            [source.tensor, weights, bias],
+            [source.tensor, *constants],
             output.tensor,
             relu=dense.activation == "relu",
             hybrid=self._hybrid,
@@ -128,24 +135,42 @@ class _Lowering:
         return output
 
     def _affine(
-        self, name: str, weights: Float32, bias: Float32, source: Signal
-    ) -> tuple[int, int]:
-        """Weights on a signal, and the bias at the scale of their products."""
-        if source.quantization is None:
-            constant = self._writer.constant(f"{name}.bias", np.asarray(bias, np.float32))
-            return self._weights(f"{name}.weights", weights), constant
+        self,
+        name: str,
+        matrices: dict[str, Float32],
+        bias: Float32,
+        source: Signal,
+        carry: Carry | None,
+    ) -> list[int]:
+        """Weights that are added up, the first of them on ``source``, and their bias."""
+        writer = self._writer
+        if source.quantization is None or carry is None:
+            tensors = [self._weights(f"{name}.{one}", each) for one, each in matrices.items()]
+            return [*tensors, writer.constant(f"{name}.bias", np.asarray(bias, np.float32))]
+        scales = [weight_scale(each) for each in matrices.values()]
         # a bias far above all products needs coarser weights, or it has no room in an int32
         least = float(np.abs(bias).max()) / (source.quantization.scale * BIAS_LIMIT)
-        scale = max(weight_scale(weights), least)
-        product = np.float32(source.quantization.scale) * np.float32(scale)
-        integers = np.rint(bias.astype(np.float64) / float(product)).astype(np.int32)
-        constant = self._writer.constant(f"{name}.bias", integers, Quantization(float(product)))
-        return self._weights(f"{name}.weights", weights, scale), constant
+        scales[0] = float(np.float32(max(scales[0], least)))
+        widths = [each.shape[1] for each in matrices.values()]
+        integers, exact = compensated(
+            np.hstack(list(matrices.values())).astype(np.float64),
+            bias.astype(np.float64),
+            np.repeat(scales, widths),
+            carry,
+        )
+        parts = np.split(integers, np.cumsum(widths)[:-1], axis=1)
+        tensors = [
+            writer.constant(f"{name}.{one}", np.ascontiguousarray(part), Quantization(scale))
+            for one, part, scale in zip(matrices, parts, scales, strict=True)
+        ]
+        product = float(np.float32(source.quantization.scale) * np.float32(scales[0]))
+        whole = np.rint(exact / product).astype(np.int32)
+        return [*tensors, writer.constant(f"{name}.bias", whole, Quantization(product))]
 
-    def _weights(self, name: str, weights: Float32, scale: float | None = None) -> int:
+    def _weights(self, name: str, weights: Float32) -> int:
         if not self._quantized:
             return self._writer.constant(name, np.asarray(weights, np.float32))
-        scale = weight_scale(weights) if scale is None else scale
+        scale = weight_scale(weights)
         return self._writer.constant(name, rounded(weights, scale), Quantization(scale))
 
 

@@ -7,7 +7,7 @@ card) starts from it. Gates are stacked in PyTorch's order: input, forget, cell,
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from edge_unlock_convert.errors import CheckpointError
 
 Activation = Literal["linear", "relu"]
 Pooling = Literal["attention", "mean", "last"]
+Float64 = NDArray[np.float64]
+Floats = TypeVar("Floats", Float32, Float64)
+"""Single or double precision: a forward pass gives what it was given."""
 
 GATES = 4
 MAX_LAYERS = 16
@@ -222,14 +225,14 @@ def run(network: Network, utterances: Sequence[Float32]) -> Iterator[Outputs]:
             )
 
 
-def run_lstm(layer: LstmLayer, batch: Float32) -> tuple[Float32, float]:
+def run_lstm(layer: LstmLayer, batch: Floats) -> tuple[Floats, float]:
     """Hidden states (B, T, H) of inputs (B, T, I), and the greatest magnitude of a cell state."""
     size = layer.units
     gates = batch @ layer.input_weights.T + layer.bias
     recurrent = layer.recurrent_weights.T
-    hidden = np.zeros((len(batch), size), np.float32)
+    hidden = np.zeros((len(batch), size), batch.dtype)
     cell = np.zeros_like(hidden)
-    outputs = np.empty((*batch.shape[:2], size), np.float32)
+    outputs = np.empty((*batch.shape[:2], size), batch.dtype)
     reach = 0.0
     for step in range(batch.shape[1]):
         now = gates[:, step] + hidden @ recurrent
@@ -241,9 +244,9 @@ def run_lstm(layer: LstmLayer, batch: Float32) -> tuple[Float32, float]:
     return outputs, reach
 
 
-def run_dense(dense: Dense, inputs: Float32) -> Float32:
+def run_dense(dense: Dense, inputs: Floats) -> Floats:
     """Outputs (..., D) of inputs (..., I)."""
-    outputs: Float32 = inputs @ dense.weights.T + dense.bias
+    outputs: Floats = inputs @ dense.weights.T + dense.bias
     return np.maximum(outputs, 0) if dense.activation == "relu" else outputs
 
 
@@ -273,8 +276,8 @@ def mean_step(embedding: Float32, logit: Float32 | None, pooling: Pooling) -> ND
     return np.asarray(mean)
 
 
-def _sigmoid(values: Float32) -> Float32:
-    half: Float32 = 0.5 * (1 + np.tanh(0.5 * values))  # no overflow on either side
+def _sigmoid(values: Floats) -> Floats:
+    half: Floats = 0.5 * (1 + np.tanh(0.5 * values))  # no overflow on either side
     return half
 
 

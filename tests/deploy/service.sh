@@ -180,7 +180,7 @@ cp /root/config.toml /etc/edge-unlock/config.toml
 step "no uninstalling while logins ask for it"
 cp "$checkout/deploy/pam/sudo" /etc/pam.d/edge-unlock-try
 ! bash "$checkout/deploy/install.sh" --uninstall || die "logins would have stood before nothing"
-is_active || die "it did something all the same"
+[ -e /opt/edge-unlock ] || die "it did something all the same"
 rm /etc/pam.d/edge-unlock-try
 
 step "uninstall, which keeps the vault, and back"
