@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     options = checkpoint.Options(
         embedding=["linear"],
-        embedding_activation="relu",
+        activation=["relu"],
         drop=["similarity_weight", "similarity_bias"],
     )
     network = checkpoint.read(arguments.checkpoint, options)

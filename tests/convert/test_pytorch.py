@@ -50,7 +50,7 @@ def test_projection_is_folded_exactly(save, layers, dense):
     lstm = torch.nn.LSTM(10, 16, layers, batch_first=True, proj_size=6)
     head = torch.nn.Linear(6, 4)
     state = {f"lstm.{name}": value for name, value in lstm.state_dict().items()}
-    state |= {f"head.{name}": value for name, value in head.state_dict().items()} if dense else {}
+    state |= {f"fc.{name}": value for name, value in head.state_dict().items()} if dense else {}
     found = read_here(save(state), Options(pooling="mean"))
     steps = torch.randn(1, 40, 10)
     with torch.inference_mode():
@@ -91,7 +91,7 @@ def test_leftovers_are_an_error_until_dropped(state_dict, save):
 
 def test_several_dense_layers_are_asked_for(state_dict, save):
     path = save({**state_dict, "classifier.weight": torch.ones(30, 20)})
-    with pytest.raises(CheckpointError, match="embedding, classifier") as caught:
+    with pytest.raises(CheckpointError, match=r"embedding \(20 -> 16\), classifier \(20 -> 30\)") as caught:
         read_here(path, Options())
     assert "--embedding" in caught.value.hint
     options = Options(embedding=["embedding"], attention="attention", drop=["classifier.weight"])

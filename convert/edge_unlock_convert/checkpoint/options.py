@@ -18,6 +18,6 @@ class Options:
     lstm: list[str] = field(default_factory=list)
     embedding: list[str] = field(default_factory=list)
     attention: str | None = None
-    embedding_activation: Activation = "linear"
+    activation: list[Activation] = field(default_factory=list)
     drop: list[str] = field(default_factory=list)
     pooling: Pooling | None = None
