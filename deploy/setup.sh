@@ -30,6 +30,7 @@ if [[ $chosen == *" dev "* ]]; then
     packages+=(pulseaudio pulseaudio-utils) # a microphone without a sound card
     packages+=(mosquitto) # an MQTT broker, which the tests start
     packages+=(systemd) # its systemd-analyze judges the unit
+    packages+=(pamtester) # logins that the tests make
     # real voices for the tests, where the project's data does not lie beside the checkout
     [ -d "$root/../shared/data" ] || packages+=(asterisk-core-sounds-{en,it}-g722 ffmpeg)
 fi

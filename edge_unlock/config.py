@@ -128,8 +128,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ``type``: command, relay or mqtt."""
     refractory_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 2.0
     """After an acceptance and its actions nothing that is said within so long is judged."""
+    early: bool = False
+    """Whether ``listen`` accepts who is still speaking, as soon as the match is clear."""
     mqtt: MqttSettings | None = None
     wyoming: WyomingSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.mqtt is None and any(isinstance(one, PublishSettings) for one in self.actions):
+            raise ValueError("an action of type mqtt needs a broker, in a table [mqtt]")
 
     @classmethod
     def load(cls, path: Path, *, must_exist: bool = False) -> "Settings":

@@ -61,10 +61,10 @@ class Door(Closing):
         """What became of the actions that ended since this was asked last."""
         return [self._ended.get_nowait() for _ in range(self._ended.qsize())]
 
-    def wait(self) -> None:
-        """Wait until all actions have ended; what became of them ``outcomes`` tells then."""
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait until the actions have ended, each for so long; ``outcomes`` tells the rest."""
         for thread in self._running:
-            thread.join()
+            thread.join(timeout_s)
 
     def close(self) -> None:
         """Stop what runs, and open for nobody any more; calling it again does nothing."""

@@ -132,6 +132,12 @@ class StatusError(EdgeUnlockError):
     """What listens cannot be asked for its status, or has nowhere to tell it."""
 
 
+class LoginError(EdgeUnlockError):
+    """A login to this computer that no voice decides: who wants in is to use another way."""
+
+    default_hint = "Use the password."
+
+
 class ActionError(EdgeUnlockError):
     """The unlock action could not be carried out.
 

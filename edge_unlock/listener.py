@@ -1,6 +1,7 @@
 """The loop of ``listen``: hears, has judged what was said, and opens the door."""
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from edge_unlock.door import Door, Outcome
 from edge_unlock.gatekeeper import Gatekeeper
@@ -9,13 +10,15 @@ from edge_unlock.recognizer import Decision
 from edge_unlock.service.reporter import Reporter
 from edge_unlock.vault.audit import AuditLog
 
+BEAT_S: Final = 0.1
+
 
 class Listener:
     """Judges each utterance once, and opens at most once for it.
 
     What begins while the door is busy or within ``refractory_s`` of speech or silence after that,
     or goes on from there, is dropped: nobody meant it for a closed door. ``beat`` is called for
-    each block that was heard, some 30 times a second.
+    each block that was heard, some 30 times a second, and while it waits for the door.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class Listener:
 
     def finish(self) -> Iterator[Outcome]:
         """Wait until the actions have ended, and yield what became of them."""
-        self._door.wait()
+        while self._door.is_busy:
+            self._beat()
+            self._door.wait(BEAT_S)
         yield from self._ended()
 
     def _judge(self, heard: Heard) -> Decision | None:

@@ -13,13 +13,14 @@ from edge_unlock.audio.source import SAMPLE_RATE_HZ, Samples
 from edge_unlock.bandwidth import bandwidth_hz
 from edge_unlock.conditioning import Conditioner
 from edge_unlock.errors import AudioError, ConfigError
+from edge_unlock.noise_floor import SUBWINDOWS, NoiseFloor
+from edge_unlock.tape import Tape
 
 CHUNK_SAMPLES: Final = 512  # Silero VAD takes 32 ms at 16 kHz, nothing else
 PIECE_SAMPLES: Final = 16 * CHUNK_SAMPLES  # levels are computed for this much at once
 SILENCE_POWER: Final = 1e-10  # -100 dBFS, below 16-bit quantisation noise; stands for 0
 BAND_LAG_SAMPLES: Final = 4  # x[n] - x[n-4] passes 0.7..3.3 kHz: speech, but not rumble and hum
 LEVEL_SMOOTHING: Final = 0.5  # weight of the newest chunk: steadies noise, hardly delays speech
-FLOOR_SUBWINDOWS: Final = 5  # minimum statistics in sub-windows: Martin (2001), section IV
 NOISE_MEMORY_S: Final = 2.0  # how much of the quiet around an utterance is its noise
 CLIPPED_LEVEL: Final = 0.999  # of full scale; a 16-bit converter stops at 0.99997
 CLIPPED_RUN_SAMPLES: Final = 3  # a lone sample at full scale is a peak, a flat top is clipping
@@ -133,10 +134,10 @@ class Segmenter:
     def reset(self) -> None:
         """Forget the stream: after a gap, or to begin another. Time starts at 0 again."""
         self._conditioner.reset()
-        self._tape = _Tape()
-        self._clipped = _Tape()  # 1 where the tape's sample was at full scale before the filter
+        self._tape = Tape()
+        self._clipped = Tape()  # 1 where the tape's sample was at full scale before the filter
         self._position = 0  # all before it has been looked at
-        self._floor = _NoiseFloor(self.settings.floor_window_s)
+        self._floor = NoiseFloor(_chunks(self.settings.floor_window_s / SUBWINDOWS))
         self._band_power = 0.0  # smoothed
         self._hold = 0  # chunks for which the gate stays open
         self._vad_position = 0  # what the VAD's state belongs to
@@ -304,57 +305,6 @@ class _Utterance:
     speech_end: int = 0
     speech_powers: list[float] = field(default_factory=list)
     pause_powers: list[float] = field(default_factory=list)  # since the last speech
-
-
-class _NoiseFloor:
-    """The lowest level of the last seconds, by minimum statistics in sub-windows."""
-
-    def __init__(self, window_s: float) -> None:
-        self._sub_chunks = max(1, _chunks(window_s / FLOOR_SUBWINDOWS))
-        self._minima: deque[float] = deque(maxlen=FLOOR_SUBWINDOWS)
-        self._past_dbfs = math.inf
-        self._current_dbfs = math.inf
-        self._count = 0
-
-    def push(self, level_dbfs: float) -> float:
-        """Take a chunk's level; return the floor, or -inf until there is one."""
-        self._current_dbfs = min(self._current_dbfs, level_dbfs)
-        self._count += 1
-        if self._count == self._sub_chunks:
-            self._minima.append(self._current_dbfs)
-            self._past_dbfs = min(self._minima)
-            self._current_dbfs = math.inf
-            self._count = 0
-        return min(self._past_dbfs, self._current_dbfs) if self._minima else -math.inf
-
-
-class _Tape:
-    """The latest samples, addressed by their place in the stream."""
-
-    def __init__(self) -> None:
-        self.start = 0
-        self.end = 0
-        self._buffer: Samples = np.empty(2 * PIECE_SAMPLES, np.float32)
-
-    def append(self, block: Samples) -> None:
-        length = self.end - self.start
-        if length + block.size > self._buffer.size:
-            grown = np.empty(2 * (length + block.size), np.float32)
-            grown[:length] = self._buffer[:length]
-            self._buffer = grown
-        self._buffer[length : length + block.size] = block
-        self.end += block.size
-
-    def view(self, start: int, end: int) -> Samples:
-        view = self._buffer[start - self.start : end - self.start]
-        view.flags.writeable = False
-        return view
-
-    def forget(self, before: int) -> None:
-        if before > self.start:
-            kept = self.view(before, self.end)
-            self._buffer[: kept.size] = kept
-            self.start = before
 
 
 def _chunks(duration_s: float) -> int:

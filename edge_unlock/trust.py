@@ -56,9 +56,10 @@ def policy_for(
     *,
     false_accept_rate: float | None = None,
     idle_limit_hours: float | None = None,
+    flags: frozenset[str] = frozenset(),
 ) -> Policy:
     """The policy that accepts a package."""
     manifest = package.manifest
     thresholds = {point.name: point.threshold for point in manifest.operating_points}
     accepted = AcceptedPackage(package.manifest_sha256, manifest.name, manifest.version, thresholds)
-    return Policy(accepted, false_accept_rate, idle_limit_hours)
+    return Policy(accepted, false_accept_rate, idle_limit_hours, flags)

@@ -4,7 +4,7 @@
 
 A fake microphone delivers a quiet room, the owner, a stranger, speech that never pauses, samples
 that are lost, and is pulled out and plugged in again. All behind it is what ``listen`` is made of,
-with a fake relay and a real command. Prints a line for each hour, and ends with 1 if memory grows
+with a fake relay and a real command. Prints 24 readings on the way, and ends with 1 if memory grows
 by 1 MB or more over the time, if a thread or descriptor is left, or if an acceptance was not acted
 on exactly once.
 """
@@ -35,8 +35,9 @@ from tests.installation import OWNER, STRANGER, Household, reporter
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 REFRACTORY_S = 2.0
-SETTLING_HOURS = 2
-"""Caches and pools of libraries fill up first."""
+READINGS = 24
+SETTLING = 12
+"""So many of the first readings do not count: caches and pools of libraries fill up."""
 
 
 class Unplugged(Exception):
@@ -148,7 +149,7 @@ def _soak(hours: float, directory: Path) -> bool:
             vault.audit,
             reporter(),
             refractory_s=REFRACTORY_S,
-            beat=lambda: _note(day, held),
+            beat=lambda: _note(day, hours / READINGS, held),
         )
         hearing = Hearing(source, Segmenter(), household.encoder, early=False)
         for event in listener.events(hearing):
@@ -176,24 +177,22 @@ def _soak(hours: float, directory: Path) -> bool:
     )
 
 
-def _note(day: Day, held: list[Held]) -> None:
-    """Once an hour, while no action runs."""
-    if day.hours >= len(held) + 1 and threading.active_count() == 1:
+def _note(day: Day, every_hours: float, held: list[Held]) -> None:
+    """Take a reading if it is time, and no action runs."""
+    if day.hours >= (len(held) + 1) * every_hours and threading.active_count() == 1:
         held.append(Held.now())
         memory = held[-1].memory_bytes / 1e6
         print(
-            f"{len(held):4} h: {memory:.2f} MB, {held[-1].threads} threads, "
+            f"{day.hours:5.1f} h: {memory:.2f} MB, {held[-1].threads} threads, "
             f"{held[-1].descriptors} descriptors",
             flush=True,
         )
 
 
 def _growth(held: list[Held]) -> float:
-    """Bytes over the whole time, by the slope of a line through all hours but the first ones."""
-    memory = [one.memory_bytes for one in held][SETTLING_HOURS:]
-    if len(memory) < 2:
-        return 0.0
-    return float(np.polyfit(np.arange(len(memory)), memory, 1)[0]) * (len(memory) - 1)
+    """Bytes over the whole time, by the slope of a line through the later readings."""
+    memory = [one.memory_bytes for one in held][SETTLING:]
+    return float(np.polyfit(np.arange(len(memory)), memory, 1)[0]) * READINGS
 
 
 @click.command(help=__doc__)

@@ -69,6 +69,7 @@ def test_a_file_is_read(tmp_path):
         (b"[[actions]]\ntype = 'mqtt'\ntopic = '$SYS/door'", "topic"),
         (b'[[actions]]\ntype = "mqtt"\ntopic = "door\\n"', "topic"),
         (b'[mqtt]\nhost = "h"\ndiscovery_prefix = "\\uFFFF"', "discovery_prefix"),
+        (b"[[actions]]\ntype = 'mqtt'\ntopic = 'house'", "broker"),
         (b"[mqtt]\nport = 1883", "host"),
         (b"[mqtt]\nhost = 'h'\nport = 70000", "port"),
     ],

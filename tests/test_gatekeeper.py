@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from msgspec.structs import asdict
 
+from edge_unlock.band import Band
 from edge_unlock.calibration import Quality
 from edge_unlock.errors import AuthenticationError, PolicyError
 from edge_unlock.gatekeeper import Gatekeeper
@@ -267,3 +269,49 @@ def test_nothing_is_decided_by_a_policy_that_was_replaced(vault, recognizer, pac
     with pytest.raises(PolicyError):
         gatekeeper.judge(heard["alice"][4])
     assert counters(vault).buckets == before.buckets
+
+
+def begun(heard, share):
+    """How an utterance begins, as it is looked at while it goes on."""
+    (whole,) = heard[:1]
+    samples = whole.segment.samples[: int(share * whole.segment.samples.size)]
+    end_s = whole.segment.start_s + samples.size / 16000
+    segment = dataclasses.replace(whole.segment, samples=samples, end_s=end_s)
+    return Heard(segment, audio_lost=False, is_open=True)
+
+
+def test_a_clear_match_is_accepted_while_one_still_speaks(listening, heard, vault, tmp_path):
+    decision = listening.glance(begun(heard["alice"][4], 0.7))
+    assert decision.is_accepted and decision.user == "alice"
+    assert events(vault, tmp_path) == ["accepted"]
+    assert runs(vault) == [0, 0]
+
+
+def test_who_is_looked_at_often_pays_once(listening, heard, vault, tmp_path):
+    for share in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        assert listening.glance(begun(heard["bob"][4], share)) is None
+        assert runs(vault) == [1, 1]  # charged before it was compared, and not again
+    assert listening.judge(heard["bob"][4]).decision == "rejected"
+    assert max(runs(vault)) <= 1
+    listening.close()
+    assert max(runs(vault)) <= 1
+
+
+def test_a_match_that_is_not_clear_waits_for_the_end(listening, heard, monkeypatch):
+    monkeypatch.setattr(Band, "of", lambda *_, accepted, **__: Band.CLOSE)
+    assert listening.glance(begun(heard["alice"][4], 0.7)) is None
+    assert listening.judge(heard["alice"][4]).is_accepted
+
+
+def test_a_glance_hears_no_faults_and_no_lockout(listening, heard, vault):
+    assert listening.glance(begun(heard["alice"][4], 0.05)) is None
+    lost = dataclasses.replace(begun(heard["alice"][4], 0.7), audio_lost=True)
+    assert listening.glance(lost) is None
+    assert not any(runs(vault))
+    with vault.turn() as turn:
+        attempts = turn.attempts
+        for _ in range(TEMPLATE.capacity):
+            attempts = attempts.charge(["alice"])
+        turn.charge(attempts)
+    assert listening.glance(begun(heard["alice"][4], 0.7)) is None
+    assert listening.judge(heard["alice"][4]).decision == "locked out"

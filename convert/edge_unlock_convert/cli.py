@@ -1,4 +1,4 @@
-"""The command line of the workstation. TensorFlow and PyTorch are never imported here."""
+"""The command line of the workstation. PyTorch and ONNX are never imported here."""
 
 import importlib
 import os

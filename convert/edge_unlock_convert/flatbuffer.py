@@ -6,10 +6,8 @@ so that neither TensorFlow nor a runtime is needed, and nothing is run.
 
 import struct
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import tflite
 
 from edge_unlock_convert.errors import ConversionError
@@ -22,9 +20,6 @@ FINEST_CELL_SCALE = 2.0**-15
 ``ApplyTanh`` in TFLite's kernel_utils); with a finer scale it silently computes nonsense."""
 COARSEST_CELL_SCALE = 2.0**-9
 """Six integer bits, likewise; a cell beyond 64 stays there, where its tanh is 1 for long."""
-INT16_LIMIT = 32767
-CELL_CLIP_SLOT = 6
-"""Of ``cell_clip`` in the options of the LSTM operator (TFLite's schema.fbs)."""
 DEVICE_OPERATORS = {LSTM, "FULLY_CONNECTED"}
 TYPE_NAMES = {
     value: name.lower() for name, value in vars(tflite.TensorType).items() if name.isupper()
@@ -117,34 +112,6 @@ def read(model: bytes) -> Graph:
         raise ConversionError(f"this is no TFLite model: {error}", "Convert it again.") from error
 
 
-def widen_cell_states(model: bytes, reach: Sequence[float]) -> bytes:
-    """The same model with cell states that hold what they are to hold.
-
-    ``reach`` is the greatest magnitude of a cell state in every layer. The converter writes a
-    clipping of cell states at 10 into every LSTM, which the checkpoint does not have; it is
-    taken out. It then gives them a scale for that range, or, to a network whose cells stay
-    within half a unit, one that the kernel cannot compute with. No other number in the file
-    depends on that scale: the kernel derives its shifts from it when it is loaded.
-    """
-    graph = read(model)
-    data = bytearray(model)
-    subgraph = tflite.Model.GetRootAs(data).Subgraphs(0)
-    for operator, magnitude in zip(graph.lstm_operators, reach, strict=True):
-        index = operator.inputs[CELL_STATE_INPUT]
-        if graph.tensors[index].dtype == "int16":
-            needed = 2.0 ** np.ceil(np.log2(max(magnitude, FINEST_CELL_SCALE) / INT16_LIMIT))
-            scale = subgraph.Tensors(index).Quantization().ScaleAsNumpy()  # a view of ``data``
-            np.maximum(scale, np.clip(needed, FINEST_CELL_SCALE, COARSEST_CELL_SCALE), out=scale)
-    for number in range(subgraph.OperatorsLength()):
-        options = subgraph.Operators(number).BuiltinOptions()
-        kind = subgraph.Operators(number).BuiltinOptionsType()
-        if kind == tflite.BuiltinOptions.UnidirectionalSequenceLSTMOptions:
-            offset = options.Offset(CELL_CLIP_SLOT)
-            if offset:
-                struct.pack_into("<f", data, options.Pos + offset, 0.0)  # 0 clips nothing
-    return bytes(data)
-
-
 def check(graph: Graph, lstm_layers: int, scheme: str) -> None:
     """Whether the converter made what was asked for; ``ConversionError`` says what it did not.
 
@@ -164,7 +131,7 @@ def check(graph: Graph, lstm_layers: int, scheme: str) -> None:
     if problems:
         raise ConversionError(
             f"the converted model has {'; '.join(problems)}",
-            "This is a fault of the converter: use the TensorFlow that the extra pins.",
+            "This is a fault of the converter.",
         )
 
 

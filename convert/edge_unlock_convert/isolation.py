@@ -1,11 +1,10 @@
-"""Runs the code of others (TensorFlow, PyTorch, ONNX) in a process of its own.
+"""Reads checkpoints with the code of others (PyTorch, ONNX, HDF5) in a process of its own.
 
-A converter that crashes or is killed must end in an error message, and a hostile checkpoint
-must not reach the memory of this process.
+A reader that crashes or is killed must end in an error message, and a hostile checkpoint must
+not reach the memory of this process.
 """
 
 import errno
-import importlib.metadata
 import json
 import os
 import resource
@@ -21,14 +20,10 @@ from typing import Any
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 
 MEMORY_LIMIT_BYTES = 12 * 2**30
-"""Address space of a worker; TensorFlow reserves several times of what it uses."""
+"""Address space of a worker; its libraries reserve several times of what they use."""
 TIME_LIMIT_S = 1800.0
 REQUEST_NAME, ERROR_NAME, LOG_NAME = "request.json", "error.json", "worker.log"
-KNOWN_GOOD_TENSORFLOW = "2.15"
-LAST_PYTHON = (3, 11)
-"""With a build of that TensorFlow."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-DISTRIBUTIONS = ("tensorflow-cpu", "tensorflow", "tensorflow-intel", "tensorflow-macos")
 
 
 def run_worker(task: str, directory: Path, request: dict[str, Any] | None = None) -> None:
@@ -59,7 +54,7 @@ def run_worker(task: str, directory: Path, request: dict[str, Any] | None = None
         except subprocess.TimeoutExpired:
             raise ConversionError(
                 f"the {task} worker did not finish within {TIME_LIMIT_S:.0f} s",
-                "Use fewer calibration utterances, or a faster machine.",
+                "Save the weights alone, or use a faster machine.",
             ) from None
         finally:
             if process.poll() is None:
@@ -100,49 +95,6 @@ def disk_full(error: OSError) -> tuple[str, str]:
     )
 
 
-def check_tensorflow() -> str:
-    """The version of the installed TensorFlow.
-
-    Raises ``ConversionError`` when there is none, or one that is known not to convert an LSTM.
-    """
-    version = _installed_tensorflow()
-    hint = installation_hint(sys.version_info[:2])
-    if version is None:
-        raise ConversionError("TensorFlow is not installed", hint)
-    if not converts_lstm(version):
-        raise ConversionError(
-            f"TensorFlow {version} is installed; {KNOWN_GOOD_TENSORFLOW} is the one that is "
-            "known to convert an LSTM to int8 (2.17 to 2.21 crash)",
-            hint,
-        )
-    return version
-
-
-def converts_lstm(version: str) -> bool:
-    """Whether this TensorFlow is one that is known to convert an LSTM to int8."""
-    return version.split(".")[:2] == KNOWN_GOOD_TENSORFLOW.split(".")
-
-
-def installation_hint(python: tuple[int, int]) -> str:
-    """How to get an environment that converts, from this version of Python."""
-    if python <= LAST_PYTHON:
-        return 'Install the converter with Python 3.11: pip install "edge-unlock[convert]".'
-    return (
-        f"TensorFlow {KNOWN_GOOD_TENSORFLOW} has no build for Python {python[0]}.{python[1]}: make "
-        "an environment with Python 3.11 (python3.11 -m venv, or uv venv --python 3.11), then pip "
-        'install "edge-unlock[convert]" in it.'
-    )
-
-
-def _installed_tensorflow() -> str | None:
-    for name in DISTRIBUTIONS:
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None
-
-
 def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
 
@@ -155,8 +107,9 @@ def _crash(task: str, status: int, log: str) -> ConversionError:
             f"the {task} worker failed: {last}", "EDGE_UNLOCK_DEBUG=1 says more."
         )
     name = signal.Signals(-status).name
-    hint = {
-        "SIGKILL": "The machine ran out of memory: close programs, or use fewer utterances.",
-        "SIGSEGV": f"TensorFlow crashed; {KNOWN_GOOD_TENSORFLOW}.1 is known to work.",
-    }.get(name, f"TensorFlow {KNOWN_GOOD_TENSORFLOW}.1 is known to work.")
+    hint = (
+        "The machine ran out of memory: close programs."
+        if name == "SIGKILL"
+        else "The file is damaged, or made to crash what reads it: save it again."
+    )
     return ConversionError(f"the {task} worker was ended by {name}", hint)

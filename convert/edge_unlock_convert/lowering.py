@@ -1,80 +1,175 @@
-"""A ``Network`` to TFLite: the one path for every checkpoint. Runs in the worker only."""
+"""A ``Network`` to TFLite: the one path for every checkpoint.
 
-from collections.abc import Iterator
-from typing import Literal, get_args
+What the integer kernels ask of scales and types is from TFLite's ``lstm_eval.cc`` and
+``kernel_util.cc``: weights symmetric, a bias at the scale of its input times that of its
+weights, hidden states asymmetric, cell states at a power of two.
+"""
+
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import tensorflow as tf
+from numpy.typing import NDArray
 
 from edge_unlock.features import Float32
-from edge_unlock_convert.errors import ConversionError
-from edge_unlock_convert.network import Dense, LstmLayer, Network
+from edge_unlock_convert.flatbuffer import CELL_STATE_INPUT, COARSEST_CELL_SCALE, FINEST_CELL_SCALE
+from edge_unlock_convert.network import GATES, Dense, LstmLayer, Network
+from edge_unlock_convert.statistics import Span, Statistics, measure
+from edge_unlock_convert.writer import ABSENT, Quantization, Writer
 
-Scheme = Literal["int8", "int16x8", "dynamic", "float32"]
+Scheme = Literal["int8", "dynamic", "float32"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+RUNTIME_VERSIONS = {"int8": "2.0.0", "dynamic": "2.3.0", "float32": "2.0.0"}
+"""The first TensorFlow whose runtime has all operators."""
+LSTM_INPUTS = 24
+WEIGHTS_INPUT, BIAS_INPUT, HIDDEN_STATE_INPUT = 1, 12, 18
+"""Positions among the inputs of the LSTM operator (TFLite's lstm_shared.h): the gates' input
+weights and recurrent weights, their biases, the hidden state."""
+INT8_LIMIT, INT8_LEAST, INT8_STEPS = 127, -128, 255
+INT16_LIMIT = 32767
+BIAS_LIMIT = 2.0**30
+"""Leaves the sum of an int32 accumulator room beside the bias."""
+
+
+class Signal(NamedTuple):
+    """A tensor of steps: its number in the file, its size a step, what its integers stand for."""
+
+    tensor: int
+    size: int
+    quantization: Quantization | None
 
 
 def lower(network: Network, calibration: Float32, scheme: Scheme) -> bytes:
-    """Convert to a TFLite flatbuffer with a batch of 1.
+    """Convert to a TFLite flatbuffer with a batch of 1 and one step, which may be resized.
 
-    ``calibration`` float32 (N, T, F) is network input that shows the range of every
-    activation; its length T is that of the model's input, which the runtime may resize.
+    ``calibration`` float32 (N, T, F) is network input that shows the range of every activation.
     The outputs are the embedding of every step and, with attention, one logit a step.
     """
-    model = _keras_model(network, calibration.shape[1])
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    if scheme != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if scheme in ("int8", "int16x8"):
-
-        def utterances() -> Iterator[list[Float32]]:
-            for steps in calibration:
-                yield [steps[None]]
-
-        converter.representative_dataset = utterances
-    sets = tf.lite.OpsSet
-    if scheme == "int8":
-        converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.int8
-        converter.inference_output_type = tf.int8
-    if scheme == "int16x8":
-        converter.target_spec.supported_ops = [
-            sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        ]
-    try:
-        return bytes(converter.convert())
-    except RuntimeError as error:
-        if "16x8-bit not yet supported" not in str(error):
-            raise
-        raise ConversionError(
-            f"TensorFlow {tf.__version__} has no int16x8 kernel for an LSTM layer",
-            "Use --scheme int8: its cell state is 16 bits wide already.",
-        ) from error
+    statistics = measure(network, calibration) if scheme == "int8" else None
+    return _Lowering(network, scheme, statistics).model()
 
 
-def _keras_model(network: Network, steps: int) -> tf.keras.Model:
-    inputs = tf.keras.Input(batch_shape=(1, steps, network.input_size))
-    hidden = inputs
-    for layer in network.layers:
-        lstm = tf.keras.layers.LSTM(layer.units, return_sequences=True)
-        hidden = lstm(hidden)
-        lstm.set_weights(_keras_lstm_weights(layer))
-    embedding = hidden
-    for dense in network.embedding:
-        embedding = _apply(dense, embedding)
-    outputs = [embedding]
-    if network.attention is not None:
-        outputs.append(_apply(network.attention, hidden))
-    return tf.keras.Model(inputs, outputs)
+class _Lowering:
+    """One conversion; without statistics activations stay float."""
+
+    def __init__(self, network: Network, scheme: Scheme, statistics: Statistics | None) -> None:
+        self._network = network
+        self._statistics = statistics
+        self._hybrid = scheme == "dynamic"
+        self._quantized = scheme != "float32"
+        self._writer = Writer(RUNTIME_VERSIONS[scheme])
+
+    def model(self) -> bytes:
+        network, spans = self._network, self._statistics
+        source = signal = self._signal("input", network.input_size, spans and spans.inputs)
+        for number, layer in enumerate(network.layers):
+            signal = self._lstm(number, layer, signal)
+        hidden = signal
+        for number, dense in enumerate(network.embedding):
+            signal = self._dense(f"dense{number}", dense, signal, spans and spans.embedding[number])
+        outputs = [signal.tensor]
+        if network.attention is not None:
+            span = spans and spans.attention
+            outputs.append(self._dense("attention", network.attention, hidden, span).tensor)
+        return self._writer.finish([source.tensor], outputs)
+
+    def _signal(self, name: str, size: int, span: Span | None) -> Signal:
+        quantization = None if span is None else activation_quantization(span)
+        kind = np.float32 if span is None else np.int8
+        tensor = self._writer.activation(name, (1, 1, size), kind, quantization)
+        return Signal(tensor, size, quantization)
+
+    def _lstm(self, number: int, layer: LstmLayer, source: Signal) -> Signal:
+        name, writer, spans = f"lstm{number}", self._writer, self._statistics
+        output = self._signal(name, layer.units, spans and spans.hidden[number])
+        cell = None if spans is None else Quantization(cell_scale(spans.cells[number]))
+        inputs = [ABSENT] * LSTM_INPUTS
+        gates = zip(
+            np.split(layer.input_weights, GATES),
+            np.split(layer.recurrent_weights, GATES),
+            np.split(layer.bias, GATES),
+            strict=True,
+        )
+        for gate, (taken, recurrent, bias) in enumerate(gates):
+            place = f"{name}.{gate}"
+            weights, inputs[BIAS_INPUT + gate] = self._affine(place, taken, bias, source)
+            inputs[WEIGHTS_INPUT + gate] = weights
+            inputs[WEIGHTS_INPUT + GATES + gate] = self._weights(f"{place}.recurrent", recurrent)
+        shape = (1, layer.units)
+        integer = spans is not None
+        inputs[0] = source.tensor
+        inputs[HIDDEN_STATE_INPUT] = writer.variable(
+            f"{name}.hidden", shape, np.int8 if integer else np.float32, output.quantization
+        )
+        inputs[CELL_STATE_INPUT] = writer.variable(
+            f"{name}.cell", shape, np.int16 if integer else np.float32, cell
+        )
+        intermediates: list[int] = []
+        if integer:
+            # the kernel reads the scale of the fifth; the others are for layer normalization
+            intermediates = [
+                writer.activation(f"{name}.intermediate{one}", (0,), np.float32, None)
+                for one in range(GATES)
+            ]
+            intermediates.append(
+                writer.activation(f"{name}.scale", (0,), np.int8, output.quantization)
+            )
+        writer.lstm(inputs, output.tensor, intermediates, hybrid=self._hybrid)
+        return output
+
+    def _dense(self, name: str, dense: Dense, source: Signal, span: Span | None) -> Signal:
+        output = self._signal(name, len(dense.bias), span)
+        weights, bias = self._affine(name, dense.weights, dense.bias, source)
+        self._writer.dense(
+            [source.tensor, weights, bias],
+            output.tensor,
+            relu=dense.activation == "relu",
+            hybrid=self._hybrid,
+        )
+        return output
+
+    def _affine(
+        self, name: str, weights: Float32, bias: Float32, source: Signal
+    ) -> tuple[int, int]:
+        """Weights on a signal, and the bias at the scale of their products."""
+        if source.quantization is None:
+            constant = self._writer.constant(f"{name}.bias", np.asarray(bias, np.float32))
+            return self._weights(f"{name}.weights", weights), constant
+        # a bias far above all products needs coarser weights, or it has no room in an int32
+        least = float(np.abs(bias).max()) / (source.quantization.scale * BIAS_LIMIT)
+        scale = max(weight_scale(weights), least)
+        product = np.float32(source.quantization.scale) * np.float32(scale)
+        integers = np.rint(bias.astype(np.float64) / float(product)).astype(np.int32)
+        constant = self._writer.constant(f"{name}.bias", integers, Quantization(float(product)))
+        return self._weights(f"{name}.weights", weights, scale), constant
+
+    def _weights(self, name: str, weights: Float32, scale: float | None = None) -> int:
+        if not self._quantized:
+            return self._writer.constant(name, np.asarray(weights, np.float32))
+        scale = weight_scale(weights) if scale is None else scale
+        return self._writer.constant(name, rounded(weights, scale), Quantization(scale))
 
 
-def _keras_lstm_weights(layer: LstmLayer) -> list[Float32]:
-    """Keras keeps the same gate order (i, f, c, o), transposed."""
-    return [layer.input_weights.T, layer.recurrent_weights.T, layer.bias]
+def activation_quantization(span: Span) -> Quantization:
+    """The int8 scale of a span, with an integer that is zero exactly."""
+    low, high = span
+    scale = float(np.float32((high - low) / INT8_STEPS)) or 1.0
+    return Quantization(scale, int(np.clip(np.rint(INT8_LEAST - low / scale), -128, 127)))
 
 
-def _apply(dense: Dense, inputs: tf.Tensor) -> tf.Tensor:
-    layer = tf.keras.layers.Dense(len(dense.bias), activation=dense.activation)
-    outputs = layer(inputs)
-    layer.set_weights([np.ascontiguousarray(dense.weights.T), dense.bias])
-    return outputs
+def weight_scale(weights: Float32) -> float:
+    """The symmetric int8 scale of a matrix; that of zeros is small, for the sake of its bias."""
+    top = float(np.abs(weights).max()) or FINEST_CELL_SCALE
+    return float(np.float32(top / INT8_LIMIT))
+
+
+def rounded(weights: Float32, scale: float) -> NDArray[np.int8]:
+    """The integers of weights."""
+    integers = np.rint(weights.astype(np.float64) / scale)
+    clipped: NDArray[np.int8] = np.clip(integers, -INT8_LIMIT, INT8_LIMIT).astype(np.int8)
+    return clipped
+
+
+def cell_scale(reach: float) -> float:
+    """The power of two at which an int16 holds cell states of this magnitude."""
+    needed = 2.0 ** np.ceil(np.log2(max(reach, FINEST_CELL_SCALE) / INT16_LIMIT))
+    return float(np.clip(needed, FINEST_CELL_SCALE, COARSEST_CELL_SCALE))

@@ -206,11 +206,13 @@ def run(network: Network, utterances: Sequence[Float32]) -> Iterator[Outputs]:
             row[: len(steps)] = steps
         hidden: list[Float32] = []
         for layer in network.layers:
-            hidden.append(_lstm(layer, hidden[-1] if hidden else batch)[0])
+            hidden.append(run_lstm(layer, hidden[-1] if hidden else batch)[0])
         embedding = hidden[-1]
         for dense in network.embedding:
-            embedding = _dense(dense, embedding)
-        logit = None if network.attention is None else _dense(network.attention, hidden[-1])[..., 0]
+            embedding = run_dense(dense, embedding)
+        logit = (
+            None if network.attention is None else run_dense(network.attention, hidden[-1])[..., 0]
+        )
         for row, steps in enumerate(group):
             length = len(steps)
             yield Outputs(
@@ -220,13 +222,29 @@ def run(network: Network, utterances: Sequence[Float32]) -> Iterator[Outputs]:
             )
 
 
-def cell_reach(network: Network, sequences: Float32) -> tuple[float, ...]:
-    """The greatest magnitude of a cell state in every layer, for inputs (N, T, F)."""
-    hidden, reach = sequences, []
-    for layer in network.layers:
-        hidden, magnitude = _lstm(layer, hidden)
-        reach.append(magnitude)
-    return tuple(reach)
+def run_lstm(layer: LstmLayer, batch: Float32) -> tuple[Float32, float]:
+    """Hidden states (B, T, H) of inputs (B, T, I), and the greatest magnitude of a cell state."""
+    size = layer.units
+    gates = batch @ layer.input_weights.T + layer.bias
+    recurrent = layer.recurrent_weights.T
+    hidden = np.zeros((len(batch), size), np.float32)
+    cell = np.zeros_like(hidden)
+    outputs = np.empty((*batch.shape[:2], size), np.float32)
+    reach = 0.0
+    for step in range(batch.shape[1]):
+        now = gates[:, step] + hidden @ recurrent
+        write, forget, candidate, show = np.split(now, GATES, axis=1)
+        cell = _sigmoid(forget) * cell + _sigmoid(write) * np.tanh(candidate)
+        hidden = _sigmoid(show) * np.tanh(cell)
+        outputs[:, step] = hidden
+        reach = max(reach, float(np.abs(cell).max()))
+    return outputs, reach
+
+
+def run_dense(dense: Dense, inputs: Float32) -> Float32:
+    """Outputs (..., D) of inputs (..., I)."""
+    outputs: Float32 = inputs @ dense.weights.T + dense.bias
+    return np.maximum(outputs, 0) if dense.activation == "relu" else outputs
 
 
 def pool(embedding: Float32, logit: Float32 | None, pooling: Pooling) -> Float32:
@@ -253,30 +271,6 @@ def mean_step(embedding: Float32, logit: Float32 | None, pooling: Pooling) -> ND
         weights = np.exp(np.clip(logit.astype(np.float64), -limit, limit))
         mean = weights @ embedding / weights.sum()
     return np.asarray(mean)
-
-
-def _lstm(layer: LstmLayer, batch: Float32) -> tuple[Float32, float]:
-    """Hidden states (B, T, H) of inputs (B, T, I), and the greatest magnitude of a cell state."""
-    size = layer.units
-    gates = batch @ layer.input_weights.T + layer.bias
-    recurrent = layer.recurrent_weights.T
-    hidden = np.zeros((len(batch), size), np.float32)
-    cell = np.zeros_like(hidden)
-    outputs = np.empty((*batch.shape[:2], size), np.float32)
-    reach = 0.0
-    for step in range(batch.shape[1]):
-        now = gates[:, step] + hidden @ recurrent
-        write, forget, candidate, show = np.split(now, GATES, axis=1)
-        cell = _sigmoid(forget) * cell + _sigmoid(write) * np.tanh(candidate)
-        hidden = _sigmoid(show) * np.tanh(cell)
-        outputs[:, step] = hidden
-        reach = max(reach, float(np.abs(cell).max()))
-    return outputs, reach
-
-
-def _dense(dense: Dense, inputs: Float32) -> Float32:
-    outputs: Float32 = inputs @ dense.weights.T + dense.bias
-    return np.maximum(outputs, 0) if dense.activation == "relu" else outputs
 
 
 def _sigmoid(values: Float32) -> Float32:

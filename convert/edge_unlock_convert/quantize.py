@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 from numpy.typing import ArrayLike
 
 from edge_unlock.features import FeatureSpec, Float32, Normalization
@@ -19,7 +18,7 @@ from edge_unlock.model import (
     OperatingPoint,
     PackagedFile,
 )
-from edge_unlock_convert import calibration, card, checkpoint, compare, flatbuffer, metrics, worker
+from edge_unlock_convert import calibration, card, checkpoint, compare, flatbuffer, metrics
 from edge_unlock_convert.calibration import Range
 from edge_unlock_convert.clipping import WeightRange, clip_weights
 from edge_unlock_convert.errors import CheckpointError, ConversionError
@@ -30,16 +29,14 @@ from edge_unlock_convert.front_end import (
     measure_normalization,
     read_front_end,
 )
-from edge_unlock_convert.isolation import check_tensorflow, run_worker, scratch
-from edge_unlock_convert.network import Network, Pooling, cell_reach
+from edge_unlock_convert.lowering import Scheme, lower
+from edge_unlock_convert.network import Network, Pooling
 from edge_unlock_convert.speech import Source, Speech
 
 MODEL_NAME = "model.tflite"
 FALSE_ACCEPT_RATES = {"far-1e-2": 1e-2, "far-1e-3": 1e-3}
 DEFAULT_OPERATING_POINT = "far-1e-2"
 
-REACH_UTTERANCES = 32
-"""Show how far the cell states go; the range is the next power of two above."""
 TARGET_UTTERANCES = 5
 """Of one speaker are compared before those of further ones: three are enrolled."""
 
@@ -64,7 +61,7 @@ class Recipe:
     ``calibration_utterances`` and ``test_utterances`` of them are used.
     """
 
-    scheme: str = "int8"
+    scheme: Scheme = "int8"
     range: Range = "minmax"
     weight_range: WeightRange = "minmax"
     calibration_utterances: int = 100
@@ -92,23 +89,14 @@ class Result(NamedTuple):
 def convert(
     network: Network,
     inputs: Sequence[Float32],
-    scheme: str,
+    scheme: Scheme,
     method: Range,
     weight_range: WeightRange = "minmax",
 ) -> bytes:
     """The TFLite model of a network, calibrated on ``inputs``, each (T, F); checked."""
-    check_tensorflow()
     if weight_range == "output":
         network = clip_weights(network, inputs)
-    with scratch() as directory:
-        network.save(directory / worker.NETWORK_NAME)
-        laid = calibration.lay_out(network, inputs, method)
-        np.save(directory / worker.CALIBRATION_NAME, laid, allow_pickle=False)
-        run_worker("lower", directory, {"scheme": scheme})
-        model = flatbuffer.widen_cell_states(
-            (directory / worker.MODEL_NAME).read_bytes(),
-            cell_reach(network, laid[:REACH_UTTERANCES]),
-        )
+    model = lower(network, calibration.lay_out(network, inputs, method), scheme)
     flatbuffer.check(flatbuffer.read(model), len(network.layers), scheme)
     return model
 
@@ -203,7 +191,6 @@ def quantize(job: Job, stage: Stage) -> Result:
     used, the conversion failed, or (``QualityError``) too much was lost.
     """
     recipe = job.recipe
-    check_tensorflow()
     with stage("reading the checkpoint", None):
         network = checkpoint.read(job.checkpoint, job.options)
     front_end = job.front_end

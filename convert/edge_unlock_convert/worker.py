@@ -1,6 +1,6 @@
 """The other side of ``isolation``: one task on the files of a directory.
 
-Only here are TensorFlow, PyTorch and ONNX imported.
+Only here are PyTorch, ONNX and HDF5 imported to read a checkpoint.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.isolation import DISK_FULL, ERROR_NAME, REQUEST_NAME, disk_full
 
-NETWORK_NAME, CALIBRATION_NAME, MODEL_NAME = "network.npz", "calibration.npy", "model.tflite"
+NETWORK_NAME = "network.npz"
 
 
 def main(task: str, directory: Path) -> int:
@@ -42,19 +42,7 @@ def _read(directory: Path, request: dict[str, Any]) -> None:
     checkpoint.read_here(Path(request["path"]), options).save(directory / NETWORK_NAME)
 
 
-def _lower(directory: Path, request: dict[str, Any]) -> None:
-    import numpy as np
-
-    from edge_unlock_convert import lowering
-    from edge_unlock_convert.network import Network
-
-    network = Network.load(directory / NETWORK_NAME)
-    calibration = np.load(directory / CALIBRATION_NAME, allow_pickle=False)
-    model = lowering.lower(network, calibration, request["scheme"])
-    (directory / MODEL_NAME).write_bytes(model)
-
-
-TASKS = {"read": _read, "lower": _lower}
+TASKS = {"read": _read}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1], Path(sys.argv[2])))

@@ -33,8 +33,9 @@ class Command(Closing):
 
     It is the leader of a process group of its own. If it takes longer than ``timeout_s``, is
     interrupted or closed, the whole group is asked to end (SIGTERM) and killed ``GRACE_S`` (closed:
-    ``CLOSING_GRACE_S``) later, so that a script can still release a relay, and nothing it started
-    stays behind. Of the environment it gets ``ENVIRONMENT``, and no secrets or settings of ours.
+    ``CLOSING_GRACE_S``) later, so that a script can still release a relay. What it
+    started goes with it, unless that has left the group (setsid): a service's control group is for
+    such. Of the environment it gets ``ENVIRONMENT``, and no secrets or settings of ours.
 
     The program finds who it was in ``EDGE_UNLOCK_USER`` and, with ``show_score``, the score in
     ``EDGE_UNLOCK_SCORE``. Where our standard output is ``reserved`` for something else, what the

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
+from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from itertools import chain
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,14 +19,14 @@ from edge_unlock.cli.options import (
 )
 from edge_unlock.cli.session import STREAM, Session, print_json
 from edge_unlock.cli.wording import EXIT_CODES, fields, hints, words_of
-from edge_unlock.errors import ActionError, ConfigError, NoSpeechError, StatusError
+from edge_unlock.errors import ActionError, NoSpeechError, StatusError
 
 if TYPE_CHECKING:
     from edge_unlock.actions import Action
     from edge_unlock.door import Outcome
     from edge_unlock.errors import DeviceError
     from edge_unlock.hearing import Hearing
-    from edge_unlock.mqtt import Connection
+    from edge_unlock.mqtt.connection import Connection
     from edge_unlock.recognizer import Decision
     from edge_unlock.service.notify import Notify
     from edge_unlock.service.reporter import Reporter
@@ -74,9 +73,9 @@ class _ListenCommand(click.Command):
 @timeout_option(None)
 @click.option("--user", "name", metavar="NAME", help="Accept nobody but NAME.")
 @click.option(
-    "--early",
-    is_flag=True,
-    help="Accept who is still speaking as soon as the match is clear.",
+    "--early/--no-early",
+    default=None,
+    help="Accept who is still speaking as soon as the match is clear.  [default: config.toml's]",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--once", is_flag=True, help="Stop after the first acceptance or rejection.")
@@ -92,7 +91,7 @@ def listen(
     show_scores: bool,
     timeout_s: float | None,
     name: str | None,
-    early: bool,
+    early: bool | None,
     quiet: bool,
     once: bool,
 ) -> None:
@@ -103,12 +102,12 @@ def listen(
     """
     from edge_unlock.door import Door, Outcome
     from edge_unlock.listener import Listener
+    from edge_unlock.service.ending import Ending
     from edge_unlock.service.notify import Notify
 
     on_unlock = ctx.meta.get("on_unlock")
     is_live = not inputs or STREAM in inputs
-    before = signal.signal(signal.SIGTERM, _end)
-    ctx.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
+    ending = ctx.with_resource(Ending())
     log = session.vault.audit
     broker = _broker(session)
     if broker is not None:
@@ -122,10 +121,14 @@ def listen(
     )
     door = ctx.with_resource(Door(actions))
     refractory_s = session.settings.refractory_s if is_live else 0.0
-    listener = Listener(
-        gatekeeper, door, log, reporter, refractory_s=refractory_s, beat=notify.beat
-    )
+
+    def beat() -> None:
+        notify.beat()
+        ending.check()
+
+    listener = Listener(gatekeeper, door, log, reporter, refractory_s=refractory_s, beat=beat)
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    early = session.settings.early if early is None else early
     exit_codes: set[int] = set()
 
     def tell(event: Decision | Outcome) -> None:
@@ -139,26 +142,27 @@ def listen(
     if not (inputs or as_json or quiet):
         click.echo("Listening; stop with Ctrl-C.", err=True)
     with closing(_hearings(session, inputs, device, reporter, deadline_s, early)) as hearings:
-        for event in chain.from_iterable(listener.events(one, live=is_live) for one in hearings):
-            tell(event)
-            if once and not isinstance(event, Outcome) and event.decision != "retry":
-                break
+        try:
+            for event in chain.from_iterable(
+                listener.events(one, live=is_live) for one in hearings
+            ):
+                tell(event)
+                if once and not isinstance(event, Outcome) and event.decision != "retry":
+                    break
+        except OSError:  # a full disk or a closed terminal breaks off no action that has begun
+            deque(listener.finish(), maxlen=0)
+            raise
         for outcome in listener.finish():
             tell(outcome)
     failed = ActionError.exit_code
     ctx.exit(failed if failed in exit_codes else min(exit_codes, default=NoSpeechError.exit_code))
 
 
-def _end(number: int, _: object) -> NoReturn:
-    """Leave in order at SIGTERM: actions are stopped, what was prepaid is given back."""
-    sys.exit(128 + number)
-
-
 def _broker(session: Session) -> Connection | None:
     """The connection to the MQTT broker that the configuration names, if it does."""
     if session.settings.mqtt is None:
         return None
-    from edge_unlock.mqtt import Connection
+    from edge_unlock.mqtt.connection import Connection
 
     return Connection(session.settings.mqtt, session.vault.id[:DEVICE_ID_DIGITS])
 
@@ -189,9 +193,7 @@ def _actions(
             actions.append(
                 Command(one.arguments, timeout_s, reserved=reserved, show_score=show_scores)
             )
-        elif broker is None:
-            raise ConfigError("an action of type mqtt needs a broker", "Name it in [mqtt].")
-        else:
+        elif broker is not None:  # or the settings had been refused
             actions.append(Publish(broker, one.topic, one.message))
     return actions
 
@@ -240,7 +242,7 @@ def _hearings(
     from edge_unlock.hearing import Hearing
 
     def tell(error: DeviceError | None) -> None:
-        words = f"{error}; waiting for it" if error else "the microphone delivers again"
+        words = f"{error}; waiting for it\nhint: {error.hint}" if error else "it hears again"
         click.echo(f"edge-unlock: {words}", err=True)
         reporter.microphone(error)
 

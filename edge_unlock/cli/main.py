@@ -15,6 +15,7 @@ from edge_unlock.cli.enroll import enroll
 from edge_unlock.cli.hear import identify, verify
 from edge_unlock.cli.listen import listen
 from edge_unlock.cli.model import model
+from edge_unlock.cli.pam import pam
 from edge_unlock.cli.relay import relay_off
 from edge_unlock.cli.session import Session
 from edge_unlock.cli.status import status
@@ -104,6 +105,7 @@ for command in (
     verify,
     identify,
     listen,
+    pam,
     status,
     calibrate,
     list_,

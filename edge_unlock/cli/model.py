@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_unlock.cli.session import Session, print_json
+from edge_unlock.vault.policy import SOLE_FACTOR
 
 if TYPE_CHECKING:
     from edge_unlock.vault import Policy
+
+SOLE_FACTOR_WARNING = """\
+WARNING: with this a voice alone logs people in, at every login that runs `edge-unlock pam`.
+So does a recording or a clone of it, and now and then a stranger, as often as the
+false-accept rate says. Take it back with --no-sole-factor."""
 
 
 @click.group()
@@ -55,9 +61,18 @@ def show(session: Session, as_json: bool) -> None:
     help="After so long without an acceptance voice alone no longer opens; 0 for never.  "
     "[default: as before]",
 )
+@click.option(
+    "--allow-sole-factor/--no-sole-factor",
+    "sole_factor",
+    default=None,
+    help="Let a voice alone log people in, without a password (see `pam`): who plays a "
+    "recording of one then gets in.  [default: as before, at first not]",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def accept(session: Session, far: float | None, hours: float | None, yes: bool) -> None:
+def accept(
+    session: Session, far: float | None, hours: float | None, sole_factor: bool | None, yes: bool
+) -> None:
     """Let the model package in use decide, and seal that in the vault.
 
     It shows what changes, and takes the vault's key.
@@ -66,18 +81,26 @@ def accept(session: Session, far: float | None, hours: float | None, yes: bool) 
     from edge_unlock.trust import policy_for
 
     old = session.sealed_policy
+    flags: frozenset[str] = frozenset()
     if old is not None:
+        flags = old.flags
         far = old.false_accept_rate if far is None else far
         hours = old.idle_limit_hours if hours is None else hours
     if far is not None:
         far = Scorer(session.package).rate(rate_name(far))  # refuses what the model cannot do
-    new = policy_for(session.package, false_accept_rate=far, idle_limit_hours=hours or None)
+    if sole_factor is not None:
+        flags = flags | {SOLE_FACTOR} if sole_factor else flags - {SOLE_FACTOR}
+    new = policy_for(
+        session.package, false_accept_rate=far, idle_limit_hours=hours or None, flags=flags
+    )
     if new == old:
         click.echo("accepted already")
         return
     if old is not None:
         _tell("old", old)
     _tell("new", new)
+    if SOLE_FACTOR in new.flags and (old is None or SOLE_FACTOR not in old.flags):
+        click.echo(SOLE_FACTOR_WARNING, err=True)
     if not yes:
         click.confirm("Decide by the new one from now on?", abort=True, err=True)
     session.vault.accept(new)
@@ -99,6 +122,8 @@ def _tell(label: str, policy: Policy) -> None:
         f"  false-accept rate: {'the default of the model' if rate is None else f'{rate:g}'}"
     )
     click.echo(f"  idle limit: {'none' if hours is None else f'{hours:g} hours'}")
+    alone = "enough, as its owner has chosen" if SOLE_FACTOR in policy.flags else "not enough"
+    click.echo(f"  a voice alone, for a login: {alone}")
 
 
 def _fields(policy: Policy) -> dict[str, Any]:

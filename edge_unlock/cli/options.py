@@ -9,20 +9,23 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+
+input_option = click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="FILE",
+    help="Hear a recording (WAV, FLAC, Ogg) instead of the microphone; repeatable. "
+    "- is raw 16-bit 16 kHz mono PCM on standard input.",
+)
+
+device_option = click.option("--device", help="Microphone: part of its name, or its index.")
+
+
 def input_options(command: F) -> F:
     """Add ``--device``, ``--input`` and ``--json``: the options of every command that hears."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line."),
-        click.option(
-            "--input",
-            "inputs",
-            multiple=True,
-            metavar="FILE",
-            help="Hear a recording (WAV, FLAC, Ogg) instead of the microphone; repeatable. "
-            "- is raw 16-bit 16 kHz mono PCM on standard input.",
-        ),
-        click.option("--device", help="Microphone: part of its name, or its index."),
-    ):
+    for option in (json_option, input_option, device_option):
         command = option(command)
     return command
 

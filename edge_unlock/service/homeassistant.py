@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 from edge_unlock.band import Band
 from edge_unlock.closing import Closing
 from edge_unlock.config import APP_NAME, MqttSettings
-from edge_unlock.mqtt import Connection
+from edge_unlock.mqtt.connection import Connection
 from edge_unlock.service.status import Seen, State, Status
 
 MAX_CHARACTERS: Final = 255

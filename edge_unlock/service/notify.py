@@ -71,6 +71,9 @@ def _words(status: Status) -> str:
     words = status.state.capitalize()
     if status.lockout is not None:
         words += f"; {status.lockout.reason}"
+    overloads = status.microphone.overruns - status.microphone.losses
+    if overloads > 0:
+        words += f"; too slow for its microphone {overloads} times"
     return words
 
 

@@ -6,6 +6,7 @@ It lies in the state directory, and only who may use that, its owner and root, c
 import errno
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,9 @@ from edge_unlock.service.status import Status
 NAME: Final = "status.sock"
 PATIENCE_S: Final = 2.0
 """Nobody is waited for longer, on either side."""
+PAUSE_S: Final = 0.2
+PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ECONNABORTED)
+"""What keeps a client from being answered, but not the next one."""
 MAX_STATUS_BYTES: Final = 256 * 1024
 
 
@@ -58,9 +62,10 @@ class StatusSocket(Closing):
             try:
                 client, _ = self._server.accept()
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ECONNABORTED, errno.EINTR):
-                    continue
-                return
+                if error.errno not in PASSING:
+                    return
+                time.sleep(PAUSE_S)
+                continue
             with client, suppress(OSError):
                 client.settimeout(PATIENCE_S)
                 client.sendall(msgspec.json.encode(self._status))

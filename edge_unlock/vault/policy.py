@@ -8,6 +8,10 @@ from typing import Any, Final
 from edge_unlock.errors import PolicyError, VaultError
 
 MAX_POINTS: Final = 16  # as many as a model manifest may have
+SOLE_FACTOR: Final = "sole-factor"
+"""A voice alone may log somebody in. A voice can be recorded: without this flag it does not."""
+
+_FLAGS: Final = frozenset({SOLE_FACTOR})
 _DIGEST_BYTES: Final = 32
 
 
@@ -37,7 +41,7 @@ class Policy:
     idle_limit_hours: float | None = None
     """After so long without an acceptance voice alone no longer suffices; None: it always does."""
     flags: frozenset[str] = field(default_factory=frozenset)
-    """What actions need beside a voice. None is known yet, and what is not known is refused."""
+    """Risks that the owner takes, such as ``SOLE_FACTOR``; what is not known is refused."""
 
     def __post_init__(self) -> None:
         rate, hours = self.false_accept_rate, self.idle_limit_hours
@@ -45,7 +49,7 @@ class Policy:
             raise VaultError(f"{rate} is no false-accept rate", "name one between 0 and 1")
         if hours is not None and not (isfinite(hours) and hours > 0):
             raise VaultError(f"{hours} is no number of hours", "name one above 0")
-        if self.flags:
+        if not self.flags <= _FLAGS:
             raise VaultError(
                 "the vault's policy has flags that are unknown to this release",
                 "upgrade edge-unlock",

@@ -68,6 +68,8 @@ RECORDS: Final = "records"
 _RECORD_NAME: Final = re.compile(r"[0-9a-f]{32}\.eut")
 _RECORD_LIMIT: Final = HEADER_BYTES + VAULT_FILE.max_length
 _MANIFEST_LIMIT: Final = 2 * _RECORD_LIMIT  # the key slot, then the manifest proper
+_MANIFEST_SPARE: Final = 64
+"""Bytes that are left free in the manifest: its turn and generation grow by digits."""
 _STORED_DTYPE: Final = np.dtype("<f4")
 
 
@@ -212,14 +214,14 @@ class Store:
     ) -> Snapshot:
         """Write a new record of (n, D) unit rows and return the snapshot that names it."""
         row = self._write_record(snapshot, entry, embeddings)
-        return replace(snapshot, manifest=snapshot.manifest.having(row))
+        return fitting(replace(snapshot, manifest=snapshot.manifest.having(row)))
 
     def put_place(
         self, snapshot: Snapshot, entry: PlaceEntry, voices: NDArray[np.float32]
     ) -> Snapshot:
         """Write the place's record of (n, D) unit rows and return the snapshot that names it."""
         row = self._write_record(snapshot, entry, voices)
-        return replace(snapshot, manifest=snapshot.manifest.at(row))
+        return fitting(replace(snapshot, manifest=snapshot.manifest.at(row)))
 
     def get(self, snapshot: Snapshot, name: str, identity: ModelIdentity) -> NDArray[np.float32]:
         """Return the (n, D) rows that ``name`` enrolled with the model ``identity``.
@@ -303,6 +305,16 @@ class Store:
     def _sweep(self) -> None:
         self.home.sweep()
         self._records.sweep()
+
+
+def fitting(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot; VaultError where its manifest leaves no room for what comes later.
+
+    A vault filled to the last byte could not count its next turn, and nothing be removed from it.
+    """
+    if len(snapshot.manifest.to_bytes()) > VAULT_FILE.max_length - _MANIFEST_SPARE:
+        raise VaultError("the vault is full", "remove a user")
+    return snapshot
 
 
 def read_manifest_file(home: Directory) -> bytes:

@@ -46,6 +46,7 @@ from edge_unlock.vault.sources import kind_of
 from edge_unlock.vault.store import (
     MANIFEST,
     Store,
+    fitting,
     place_of,
     read_manifest_file,
     row_of,
@@ -185,7 +186,7 @@ class Vault(Closing):
     def accept(self, policy: Policy | None) -> None:
         """Seal ``policy``, which decisions are made by from now on (None: as before 0.1.0)."""
         with self._store.writing() as snapshot:
-            following = snapshot.following().under(policy)
+            following = fitting(snapshot.following().under(policy))
             self._commit(following, self._attempts(snapshot), "policy accepted")
 
     def users(self) -> list[UserEntry]:
@@ -232,7 +233,7 @@ class Vault(Closing):
             created = present.entry.created if present else now
             entry = UserEntry(name, created, now, len(rows), consent, identity, operating_point)
             following = self._store.put(snapshot.following(), entry, rows)
-            following = following if policy is None else following.agreeing(policy)
+            following = following if policy is None else fitting(following.agreeing(policy))
             attempts = self._attempts(snapshot).enabling([name], now)
             self._commit(following, attempts, "enrolled", user=name)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edge_unlock.actions import Publish
 from edge_unlock.errors import ActionError
-from edge_unlock.mqtt import EXPIRY_S, Connection
+from edge_unlock.mqtt.connection import EXPIRY_S, Connection
 from edge_unlock.recognizer import Decision
 from tests.broker import Broker, Reader, needs_mosquitto, until
 
@@ -26,8 +26,8 @@ TOPIC = "house/door"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """Nobody waits a minute for a broker that was killed."""
-    monkeypatch.setattr("edge_unlock.mqtt.FIRST_DELAY_S", 0.1)
-    monkeypatch.setattr("edge_unlock.mqtt.LONGEST_DELAY_S", 0.5)
+    monkeypatch.setattr("edge_unlock.mqtt.connection.FIRST_DELAY_S", 0.1)
+    monkeypatch.setattr("edge_unlock.mqtt.connection.LONGEST_DELAY_S", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_broker_that_refuses_is_an_error():
 def test_a_broker_that_is_away_gets_nothing_when_it_comes_back(monkeypatch):
     monkeypatch.setattr("edge_unlock.actions.publish.ACKNOWLEDGED_S", 0.3)
     for name in ("FIRST_DELAY_S", "LONGEST_DELAY_S"):  # the reader is there before the connection
-        monkeypatch.setattr(f"edge_unlock.mqtt.{name}", 2)
+        monkeypatch.setattr(f"edge_unlock.mqtt.connection.{name}", 2)
     with Broker() as broker:
         broker.stop()
         with Connection(broker.settings(), "pi") as connection:

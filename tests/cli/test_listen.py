@@ -111,6 +111,22 @@ def test_listen_decides_on_each_utterance(enrolled, people):
     assert result.exit_code == 0
 
 
+@pytest.mark.parametrize("chosen", ["option", "configuration"])
+def test_a_clear_match_is_accepted_before_it_ends(enrolled, people, chosen):
+    arguments = ["listen", "--json", "--once", "--input", people["alice"][4]]
+    whole = json.loads(enrolled.run(*arguments).stdout)
+    if chosen == "option":
+        arguments.append("--early")
+    else:
+        configure(enrolled, "early = true\n")
+    early = json.loads(enrolled.run(*arguments).stdout)
+    assert early["decision"] == "accepted" and early["match"] == "clear match"
+    assert 1 <= early["seconds"] < whole["seconds"]
+    rejected = enrolled.run("listen", "--early", "--json", "--input", people["bob"][4])
+    assert [json.loads(one)["decision"] for one in rejected.stdout.splitlines()] == ["rejected"]
+    assert "accepted" in enrolled.run("audit", "show").stdout
+
+
 def test_listen_once_stops_at_the_first_decision(enrolled, people):
     result = enrolled.run(
         "listen", "--once", "--input", people["bob"][4], "--input", people["alice"][4]
@@ -277,7 +293,8 @@ def test_a_running_listen_decides_on_who_is_enrolled_now(enrolled, people):
         assert listening.say(alice) == ("accepted", "bob")
 
 
-def test_sigterm_ends_listen_and_its_unlock_command_in_order(enrolled, people, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_listen_and_its_unlock_command_in_order(enrolled, people, tmp_path, number):
     log = tmp_path / "log"
     relay = tmp_path / "relay"
     relay.write_text(
@@ -290,8 +307,9 @@ def test_sigterm_ends_listen_and_its_unlock_command_in_order(enrolled, people, t
     deadline_s = time.monotonic() + 60
     while not log.exists() and time.monotonic() < deadline_s:
         time.sleep(0.05)
-    listen.terminate()
+    for again in (number, signal.SIGTERM, signal.SIGHUP):  # a second one breaks off nothing
+        listen.send_signal(again)
     _, errors = listen.communicate(timeout=20)
-    assert listen.returncode == 128 + signal.SIGTERM
+    assert listen.returncode in (128 + signal.SIGTERM, 128 + signal.SIGHUP)
     assert b"Traceback" not in errors
     assert log.read_text() == "on\noff\n"

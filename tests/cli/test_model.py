@@ -111,6 +111,23 @@ def test_the_accepted_idle_limit_holds_whatever_the_configuration_says(enrolled,
     assert shown["accepted"]["manifest_sha256"] == shown["in_use"]["manifest_sha256"]
 
 
+def test_a_voice_alone_suffices_for_a_login_only_once_that_was_warned_of_and_accepted(enrolled):
+    assert policy(enrolled).flags == frozenset()
+    asked = enrolled.run("model", "accept", "--allow-sole-factor", stdin="n\n")
+    assert asked.exit_code != 0 and "WARNING" in asked.stderr and "recording" in asked.stderr
+    assert policy(enrolled).flags == frozenset()
+    assert enrolled.run("model", "accept", "--allow-sole-factor", "--yes").exit_code == 0
+    assert policy(enrolled).flags == {"sole-factor"}
+    assert "a voice alone, for a login: enough" in enrolled.run("model", "show").stdout
+    # what else is accepted later says nothing of it
+    assert enrolled.run("model", "accept", "--far", "0.002", "--yes").exit_code == 0
+    assert policy(enrolled).flags == {"sole-factor"}
+    assert "WARNING" not in enrolled.run("model", "accept", "--far", "0.003", "--yes").stderr
+    assert enrolled.run("model", "accept", "--no-sole-factor", "--yes").exit_code == 0
+    assert policy(enrolled).flags == frozenset()
+    assert "a voice alone, for a login: not enough" in enrolled.run("model", "show").stdout
+
+
 def test_a_vault_of_an_earlier_release_has_the_shipped_package(enrolled, people, weakened):
     with Vault.open(enrolled.home, KeyFile(enrolled.keyfile)) as vault:
         vault.accept(None)  # as they have none

@@ -26,9 +26,17 @@ def test_version_names_the_model(installation, package):
 
 
 @pytest.mark.usefixtures("no_sound")
-@pytest.mark.parametrize("arguments", [("devices",), ("verify", "alice"), ("listen", "--once")])
+@pytest.mark.parametrize("arguments", [("devices",), ("verify", "alice")])
 def test_without_a_microphone_one_line_says_so(enrolled, arguments):
     assert_error(enrolled.run(*arguments), 1, "microphone")
+
+
+@pytest.mark.usefixtures("no_sound")
+def test_listen_waits_for_a_microphone_and_says_so(enrolled):
+    result = enrolled.run("listen", "--timeout", "1")
+    assert result.exit_code == 4
+    assert "no microphone found; waiting for it" in result.stderr
+    assert "hint: " in result.stderr
 
 
 @pytest.mark.usefixtures("no_sound")

@@ -533,10 +533,8 @@ def test_it_ends_when_told_to_even_while_it_judges(household, people):
     ):
         unfinished.sendall(b'{"type":')
         judged.sendall(b"".join(map(encoded, audio(speech))))
-        time.sleep(3)  # whatever it does then, it has to end
+        time.sleep(1)  # whatever it does then, it has to end
         assert "Traceback" not in started.stop()
-        with suppress(ConnectionError):
-            assert b"alice" not in judged.recv(65536)
     assert household.run("verify", "alice", "--input", people["alice"][4]).exit_code == 0
 
 

@@ -109,7 +109,6 @@ def assert_same(network, other, inputs):
 @pytest.fixture(scope="session")
 def package(checkpoint, speech, tmp_path_factory) -> Path:
     """The network as a package, made with the command that people use."""
-    pytest.importorskip("tensorflow")
     from click.testing import CliRunner
 
     from edge_unlock_convert.cli import main

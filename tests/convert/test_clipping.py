@@ -36,7 +36,6 @@ def test_large_weight_is_clipped_and_little_else(ill_scaled, inputs):
 
 
 def test_converted_network_is_nearer_to_its_float_form(ill_scaled, inputs):
-    pytest.importorskip("tensorflow")
     from edge_unlock_convert import quantized
     from edge_unlock_convert.quantize import convert
 

@@ -1,6 +1,7 @@
 """Keras files: three formats of one model, and what is refused without loading it."""
 
 import json
+import sys
 import zipfile
 
 import numpy as np
@@ -250,3 +251,11 @@ def test_truncated_hdf5_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-4000])
     with pytest.raises(CheckpointError, match="damaged"):
         read_here(path, Options())
+
+
+def test_saved_model_without_tensorflow_says_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "saved_model.pb").touch()
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(CheckpointError, match=r"read with TensorFlow 2\.15") as caught:
+        read_here(tmp_path, Options())
+    assert "encoder.keras" in caught.value.hint

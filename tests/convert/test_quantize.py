@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 
-pytest.importorskip("tensorflow")
 pytest.importorskip("torch")
 
 from edge_unlock import Encoder
@@ -15,6 +14,7 @@ from edge_unlock_convert import flatbuffer, network, quantized
 from edge_unlock_convert.errors import ConversionError
 from edge_unlock_convert.front_end import FrontEnd
 from edge_unlock_convert.quantize import convert
+from edge_unlock_convert.statistics import measure
 from tests.convert.conftest import COEFFICIENTS, STACKED, make_lstm
 
 
@@ -63,7 +63,7 @@ def test_integer_model_has_no_float_but_the_declared(package):
 
 
 def test_cells_that_stay_small_keep_a_scale_that_the_kernel_can_use(inputs):
-    """The converter gives these a scale of 2^-16, with which the kernel computes nonsense."""
+    """Their reach alone asks for a scale of 2^-16, with which the kernel computes nonsense."""
     generator = np.random.default_rng(7)
     small = make_lstm(generator, COEFFICIENTS * STACKED, 16)
     original = network.Network(
@@ -83,13 +83,12 @@ def test_cells_that_stay_small_keep_a_scale_that_the_kernel_can_use(inputs):
 
 @pytest.mark.parametrize("scheme", ["int8", "float32"])
 def test_cells_may_grow_beyond_ten(inputs, scheme):
-    """The converter clips cells at 10, which the checkpoint does not."""
     generator = np.random.default_rng(8)
     layer = make_lstm(generator, COEFFICIENTS * STACKED, 16)
     bias = layer.bias.copy()
     bias[:48] += 4  # the gates of writing and keeping stay open, and the candidate is 1
     original = network.Network((replace(layer, bias=bias),))
-    assert network.cell_reach(original, inputs[2][None])[0] > 20
+    assert measure(original, inputs[2][None]).cells[0] > 20
     model = convert(original, inputs, scheme, "minmax")
     exact = next(iter(network.run(original, [inputs[2]]))).embedding
     found = next(iter(quantized.run(model, [inputs[2]], 16))).embedding
@@ -105,9 +104,3 @@ def test_other_schemes(network, inputs, scheme):
     assert np.sum(embedded.original * embedded.quantized, axis=1).min() > 0.9995
     with pytest.raises(ConversionError, match="of type float32"):
         flatbuffer.check(flatbuffer.read(model), 2, "int8")
-
-
-def test_scheme_without_a_kernel_says_so(network, inputs):
-    with pytest.raises(ConversionError, match="no int16x8 kernel") as caught:
-        convert(network, inputs, "int16x8", "minmax")
-    assert "int8" in caught.value.hint

@@ -15,7 +15,7 @@ from edge_unlock.model import ModelPackage
 from edge_unlock.scoring import Scorer
 from tests import speech
 
-for module in ("torch", "tensorflow", "tomli_w"):
+for module in ("torch", "tflite", "tomli_w"):
     pytest.importorskip(module, reason="needs the extras 'convert' and 'train'")
 from edge_unlock_convert.cli import main  # noqa: E402
 from edge_unlock_convert.training import conversion  # noqa: E402

@@ -5,6 +5,7 @@ exec >/root/service.log 2>&1
 checkout=/root/checkout
 audio=/usr/local/share/edge-unlock-demo # /root is for root alone
 opened=/run/edge-unlock/opened
+port=18830 # of the broker
 levels=/var/lib/edge-unlock/levels # of the relay that is none
 unit=edge-unlock.service
 
@@ -51,11 +52,15 @@ unshare --mount bash -c 'mount --bind /run/hidden /run/systemd && bash "$0"' "$c
     tee /root/chroot.log | grep -q "nothing was started" || die "it does not say that nothing was started"
 [ ! -e /etc/edge-unlock/key.cred ] || die "an image got a key"
 
-step "a microphone from a pipe, a command, and a relay that is none"
+step "a microphone from a pipe, a command, a relay that is none, and a broker"
+apt-get -qq -y install --no-install-recommends mosquitto mosquitto-clients >/dev/null
+printf 'listener %d 127.0.0.1\nallow_anonymous true\n' "$port" >/root/mosquitto.conf
+mosquitto -c /root/mosquitto.conf 2>/dev/null &
+broker=$!
 mkfifo /run/microphone
 /opt/edge-unlock/bin/python "$checkout/tests/deploy/microphone.py" /run/microphone /run/say &
 microphone=$!
-trap 'kill $microphone' EXIT
+trap 'kill $microphone $broker' EXIT
 mkdir -p "/etc/systemd/system/$unit.d"
 cat >"/etc/systemd/system/$unit.d/test.conf" <<UNIT
 [Service]
@@ -74,6 +79,10 @@ arguments = ["/usr/bin/touch", "$opened"]
 type = "relay"
 pin = 17
 pulse_s = 2
+[mqtt]
+host = "127.0.0.1"
+port = $port
+tls = false
 TOML
 
 step "install"
@@ -96,6 +105,8 @@ opens_for anna
 relay_is 1 || die "the relay did not go on"
 within 10 relay_is 0 || die "the relay stayed on"
 
+mosquitto_sub -h 127.0.0.1 -p "$port" -t 'edge-unlock/#' -v -W 5 >/root/told || true
+grep -q anna /root/told || die "the broker was not told of anna: $(cat /root/told)"
 edge-unlock-admin status || die "it does not tell its status"
 edge-unlock-admin doctor || die "the doctor finds something"
 
@@ -125,20 +136,16 @@ echo "stopped in $((($(date +%s%N) - start) / 1000000)) ms: $(shows ActiveState)
 [ "$(shows ActiveState)" = inactive ] || die "a stop is no failure"
 
 step "shut in, it reaches what it needs, and nothing else"
-/opt/edge-unlock/bin/python -m http.server --bind 127.0.0.1 18830 2>/dev/null &
-broker=$!
 cp "$checkout/tests/deploy/probe.py" "$audio"
 echo 'pcm.!default { type null }' >/etc/asound.conf
 sed -e 's/^Type=.*/Type=oneshot/; /^Restart/d; /^ExecStopPost=/d; /^WatchdogSec=/d' \
-    -e "s|^ExecStart=.*|ExecStart=/opt/edge-unlock/bin/python $audio/probe.py 18830|" \
+    -e "s|^ExecStart=.*|ExecStart=/opt/edge-unlock/bin/python $audio/probe.py $port|" \
     "/etc/systemd/system/$unit" >/run/systemd/system/edge-unlock-probe.service
 systemctl daemon-reload
-within 20 bash -c '</dev/tcp/127.0.0.1/18830' 2>/dev/null
 status=0
 systemctl start edge-unlock-probe || status=$?
 journalctl --no-pager -b -o cat -u edge-unlock-probe | grep -Ev '^(ALSA lib|Jack|jack|Cannot)'
 rm /etc/asound.conf
-kill "$broker"
 ((status == 0)) || die "it is shut in too well, or not well enough"
 systemd-analyze --no-pager security "$unit" | tail -n1
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_unlock.config import MqttSettings
-from edge_unlock.mqtt import ONLINE, Connection
+from edge_unlock.mqtt.connection import ONLINE, Connection
 from edge_unlock.service.homeassistant import MAX_CHARACTERS, HomeAssistant
 from edge_unlock.service.status import Lockout, Microphone, Seen, State, Status
 from tests.broker import Broker, Reader, needs_mosquitto, until

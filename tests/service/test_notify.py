@@ -1,6 +1,7 @@
 import os
 import socket
 
+import msgspec
 import pytest
 
 from edge_unlock.service.notify import Notify
@@ -43,6 +44,13 @@ def test_it_is_ready_once_when_it_first_listens(manager):
     assert received(manager) == ["STATUS=No microphone: unplugged"]
     notify.update(status("stopping"))
     assert received(manager) == ["STATUS=Stopping", "STOPPING=1"]
+
+
+def test_a_computer_that_does_not_keep_up_is_told(manager):
+    notify = Notify({"NOTIFY_SOCKET": manager[1]})
+    busy = Microphone(name="usb", delivers=True, since="now", losses=2, overruns=5)
+    notify.update(msgspec.structs.replace(status("listening"), microphone=busy))
+    assert "STATUS=Listening; too slow for its microphone 3 times" in received(manager)
 
 
 def test_a_microphone_that_is_away_from_the_start_keeps_nobody_waiting(manager):

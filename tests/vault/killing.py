@@ -44,7 +44,7 @@ class Prepared(Recognizer):
         self.report: Callable[[], object] = lambda: None
         self.charges_all = True
 
-    def hear(self, segments: object) -> Voice:
+    def hear(self, segments: object, embedding: object = None) -> Voice:
         return next(self._voices)
 
     def compare(self, voice: Voice, strictness: dict[str, float]) -> Comparison:

@@ -9,11 +9,12 @@ import pytest
 from edge_unlock.errors import PolicyError, VaultError
 from edge_unlock.vault import AcceptedPackage, KeyFile, Policy, Vault
 from edge_unlock.vault.manifest import Manifest
+from edge_unlock.vault.policy import SOLE_FACTOR
 
 from .conftest import CONSENT, MODEL, passphrase, voice
 
 PACKAGE = AcceptedPackage(b"p" * 32, "edge-voice", "1", {"far-1e-2": 0.25})
-POLICY = Policy(PACKAGE, 0.003, 72.0)
+POLICY = Policy(PACKAGE, 0.003, 72.0, frozenset({SOLE_FACTOR}))
 
 
 def test_a_vault_without_one_opens_and_takes_one(home: Path, key: KeyFile) -> None:
@@ -70,6 +71,8 @@ def test_a_manifest_without_a_policy_is_written_as_before() -> None:
         ("idle_limit_hours", 0),
         ("idle_limit_hours", inf),
         ("flags", ["of a later release"]),
+        ("flags", [SOLE_FACTOR, "of a later release"]),
+        ("flags", SOLE_FACTOR),
         ("flags", None),
         ("manifest_sha256", "00"),
         ("thresholds", []),

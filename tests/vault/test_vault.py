@@ -1,5 +1,6 @@
 import os
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ from edge_unlock.vault import (
 )
 
 from .conftest import CONSENT, LINES, MODEL, fail, passphrase, use_everything, voice
+
+SLOT_BYTES = container.HEADER_BYTES + 32 + 16  # the wrapped master key
 
 
 def enrolled(vault: Vault) -> dict[str, np.ndarray]:
@@ -195,6 +198,28 @@ def test_the_other_cipher_is_read_too() -> None:
     context = container.Context("template", b"r" * 16)
     blob = container.seal(b"rows", b"k" * 32, context, aead_id=container.AES_256_GCM)
     assert container.unseal(blob, b"k" * 32, context) == b"rows"
+
+
+def test_a_full_vault_can_go_on_counting_and_be_emptied(home: Path, key: KeyFile) -> None:
+    """Its turn takes a digit more now and then, also where it has no room for another name."""
+    with Vault.open(home, key) as vault:
+        with pytest.raises(VaultError, match="the vault is full"):
+            for number in range(200):
+                vault.enroll(f"user {number}", voice(3, 1), MODEL, CONSENT)
+        for name in ("Ana", "Bo", "user 1", "user 2"):  # until not one letter more fits
+            purpose = "x"
+            for more in (128, 64, 32, 16, 8, 4, 2, 1):
+                with suppress(VaultError):
+                    consent = Consent(CONSENT.when, purpose + more * "x")
+                    vault.enroll(name, voice(1), MODEL, consent, replace=True)
+                    purpose = consent.purpose
+        most = container.VAULT_FILE.max_length + SLOT_BYTES + container.HEADER_BYTES
+        free = most - (home / "manifest.euv").stat().st_size
+        assert free >= 2 * len(str(2**53))  # of turn and generation
+        vault.enable("Ana")
+        vault.remove("Bo")
+        fail(vault, "Ana")
+    use_everything(home, key)
 
 
 def test_too_much_is_refused_and_nothing_changes(home: Path, key: KeyFile) -> None:

@@ -61,10 +61,17 @@ def read_hdf5(path: Path, options: Options) -> Contents:
 
 def read_saved_model(path: Path, options: Options) -> Contents:
     """Read the directory that Keras 2 writes. Raises ``CheckpointError``."""
-    import tensorflow as tf
-    from google.protobuf.message import DecodeError
-    from keras.protobuf import saved_metadata_pb2
-    from tensorflow.core.protobuf import trackable_object_graph_pb2
+    try:
+        import tensorflow as tf
+        from google.protobuf.message import DecodeError
+        from keras.protobuf import saved_metadata_pb2
+        from tensorflow.core.protobuf import trackable_object_graph_pb2
+    except ImportError as error:
+        raise CheckpointError(
+            f"{path} is a SavedModel, which is read with TensorFlow 2.15: {error}",
+            "Save the model as a file where it was trained: model.save('encoder.keras'); or, with "
+            "Python 3.11: pip install 'edge-unlock[keras]'.",
+        ) from error
 
     metadata = saved_metadata_pb2.SavedMetadata()
     objects = trackable_object_graph_pb2.TrackableObjectGraph()

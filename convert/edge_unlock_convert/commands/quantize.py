@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edge_unlock_convert.quantize import FrontEndAnswers
 
 PATH = click.Path(path_type=Path)
-SCHEMES = ("int8", "int16x8", "dynamic", "float32")
+SCHEMES = ("int8", "dynamic", "float32")
 RANGES = ("minmax", "percentile", "mse", "output")
 WEIGHT_RANGES = ("minmax", "output")
 POOLINGS = ("attention", "mean", "last")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_unlock.config import MqttSettings
 from edge_unlock.errors import ConfigError
-from edge_unlock.mqtt import OFFLINE, ONLINE, Connection
+from edge_unlock.mqtt.connection import OFFLINE, ONLINE, Connection
 from tests.broker import HOST, LONGEST_S, Broker, Reader, needs_mosquitto, until, write_certificates
 
 pytestmark = needs_mosquitto
@@ -30,8 +30,8 @@ def broker():
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """Nobody waits a minute for a broker that was killed."""
-    monkeypatch.setattr("edge_unlock.mqtt.FIRST_DELAY_S", 0.1)
-    monkeypatch.setattr("edge_unlock.mqtt.LONGEST_DELAY_S", 0.5)
+    monkeypatch.setattr("edge_unlock.mqtt.connection.FIRST_DELAY_S", 0.1)
+    monkeypatch.setattr("edge_unlock.mqtt.connection.LONGEST_DELAY_S", 0.5)
 
 
 def test_what_is_kept_is_there_for_who_comes_later_and_only_the_last_of_it(broker):
@@ -70,7 +70,7 @@ def test_closing_says_that_the_device_is_gone_after_what_was_kept_last(broker):
 PROGRAM = """
 import sys, msgspec
 from edge_unlock.config import MqttSettings
-from edge_unlock.mqtt import Connection
+from edge_unlock.mqtt.connection import Connection
 settings = MqttSettings(host=sys.argv[1], port=int(sys.argv[2]), tls=False)
 with Connection(settings, "killed") as connection:
     connection.keep("edge-unlock/killed/state", b"here")
@@ -233,7 +233,7 @@ def test_without_paho_it_is_said_what_to_install(tmp_path):
     program = (
         "import sys; sys.modules['paho'] = None\n"
         "from edge_unlock.config import MqttSettings\n"
-        "from edge_unlock.mqtt import Connection\n"
+        "from edge_unlock.mqtt.connection import Connection\n"
         "Connection(MqttSettings(host='h'), 'd')\n"
     )
     result = subprocess.run(

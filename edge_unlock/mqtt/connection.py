@@ -9,10 +9,10 @@ from socket import socket as Socket
 from struct import pack
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from edge_unlock.broker import Broker
 from edge_unlock.closing import Closing
 from edge_unlock.config import MqttSettings
 from edge_unlock.errors import ConfigError
+from edge_unlock.mqtt.broker import Broker
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client

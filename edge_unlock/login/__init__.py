@@ -1,0 +1,1 @@
+"""Whether somebody may log in to this computer by their voice."""
