@@ -161,7 +161,10 @@ class TestBadInput:
 
     def test_pooling_that_does_not_fit(self, quantize, checkpoint):
         quantize(
-            checkpoint, "--pooling", "mean", words="several dense layers: embedding (20 -> 16), attention (20 -> 1)"
+            checkpoint,
+            "--pooling",
+            "mean",
+            words="several dense layers: embedding (20 -> 16), attention (20 -> 1)",
         )
 
     def test_empty_folder(self, quantize, checkpoint, tmp_path):

@@ -7,8 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from edge_unlock_convert.checkpoint import Options, read_here
-from edge_unlock_convert.checkpoint import keras_layers
+from edge_unlock_convert.checkpoint import Options, keras_layers, read_here
 from edge_unlock_convert.checkpoint.assembly import assemble
 from edge_unlock_convert.checkpoint.keras_graph import parse
 from edge_unlock_convert.errors import CheckpointError
@@ -161,7 +160,6 @@ def converted(described):
             layer.arrays["kernel"] = np.ones((4, columns), np.float32)
             layer.arrays["recurrent_kernel"] = np.ones((4, 16), np.float32)
     return assemble(keras_layers.contents(model, Options(), "test"), Options())
-
 
 
 @pytest.mark.parametrize(

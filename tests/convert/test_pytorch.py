@@ -91,7 +91,9 @@ def test_leftovers_are_an_error_until_dropped(state_dict, save):
 
 def test_several_dense_layers_are_asked_for(state_dict, save):
     path = save({**state_dict, "classifier.weight": torch.ones(30, 20)})
-    with pytest.raises(CheckpointError, match=r"embedding \(20 -> 16\), classifier \(20 -> 30\)") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"embedding \(20 -> 16\), classifier \(20 -> 30\)"
+    ) as caught:
         read_here(path, Options())
     assert "--embedding" in caught.value.hint
     options = Options(embedding=["embedding"], attention="attention", drop=["classifier.weight"])

@@ -22,8 +22,8 @@ PROJECT_CHECKPOINT_NAME = "student.pt"
 HDF5_MAGIC, ZIP_MAGIC, PICKLE_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar", ".model", ".safetensors")
 FORMATS_HINT = (
-    "Give a PyTorch state dict (.pt), safetensors, a Keras model (.keras, .h5 or SavedModel), an ONNX model "
-    "or a checkpoint directory of this project."
+    "Give a PyTorch state dict (.pt), safetensors, a Keras model (.keras, .h5 or SavedModel), an "
+    "ONNX model or a checkpoint directory of this project."
 )
 
 

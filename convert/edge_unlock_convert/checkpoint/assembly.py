@@ -118,9 +118,7 @@ def _names(track: Track) -> list[str]:
     return [step.name for step in track]
 
 
-def _end(
-    track: Track, options: Options, problems: list[Problem], notes: list[str]
-) -> Track:
+def _end(track: Track, options: Options, problems: list[Problem], notes: list[str]) -> Track:
     """The track up to the embedding."""
     candidates = ", ".join(end_candidates(track))
     if options.embedding:
@@ -199,9 +197,7 @@ def _end_as_told(track: Track, options: Options, problems: list[Problem]) -> Tra
     if wanted == "linear" and track[last].form == Plain("relu"):
         stop = last
     elif wanted == "relu" and track[last].form != Plain("relu"):
-        stop = next(
-            (i for i in range(stop, len(track)) if track[i].form != Plain("idle")), stop
-        )
+        stop = next((i for i in range(stop, len(track)) if track[i].form != Plain("idle")), stop)
         if stop == len(track) or track[stop].form != Plain("relu"):
             problems.append(
                 (f"no ReLU follows {options.embedding[-1]!r} in the model", "Leave --activation.")

@@ -42,8 +42,13 @@ class _Folding:
         self._pooling: Pooling | None = None
         self._pending: Affine | None = None
         """A linear map of what was last emitted, that the next layer takes in."""
+        self._is_unit = False
+        """Whether the embedding has length 1: the device does that itself, and at the very end."""
 
     def add(self, step: Step) -> None:
+        """Take in the next layer; ``CheckpointError`` where it cannot stand."""
+        if self._is_unit and step.form not in (Plain("idle"), Plain("unit")):
+            raise _misplaced(step)
         match step.form:
             case Lstm(layer):
                 self._lstm(step, layer)
@@ -56,13 +61,14 @@ class _Folding:
             case Plain("idle"):
                 pass
             case Plain("unit") if self._pooling:
-                pass  # the device scales the embedding to length 1 itself
+                self._is_unit = True
             case Refused(reason, hint):
                 raise CheckpointError(reason, hint)
             case _:
                 raise _misplaced(step)
 
     def finish(self) -> Folded:
+        """What the layers so far make."""
         if self._pending is not None:
             self._dense.append(Dense(self._pending.weights, self._pending.bias))
         return Folded(tuple(self._layers), tuple(self._dense), self._pooling)

@@ -79,11 +79,19 @@ def parse(description: Any) -> Model:
     Raises ``CheckpointError`` when the layers are in a program, or the JSON is malformed.
     """
     try:
-        return _model(description, "", "", 0)
+        model = _model(description, "", "", 0)
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError("the description of the model's layers is malformed", RESAVE) from error
+        what = "the description of the model's layers is malformed"
+        raise CheckpointError(what, RESAVE) from error
+    counts = Counter(layer.name for layer in model.layers)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise CheckpointError(
+            f"several layers have the same name: {', '.join(twice)}",
+            "Give every layer a name of its own, also in nested models.",
+        )
+    return model
 
 
 def _model(description: Any, place: str, top: str, depth: int) -> Model:
@@ -120,10 +128,9 @@ def _model(description: Any, place: str, top: str, depth: int) -> Model:
             module = str(entry.get("module") or "keras")
             if entry.get("registered_name") not in (None, entry["class_name"]):
                 module = str(entry["registered_name"])
-            layers.append(
-                Layer(name, str(entry["class_name"]), entry["config"], parents, where,
-                      top or name, module)  # fmt: skip
-            )
+            kind_of = str(entry["class_name"])
+            config_of = entry["config"]
+            layers.append(Layer(name, kind_of, config_of, parents, where, top or name, module))
             last = [(name, 0)]
     given = None if isinstance(config, list) else config.get("output_layers")
     if kind == "Sequential" or not given:

@@ -57,11 +57,9 @@ def shrunk(layout: Layout, axis: int) -> Layout:
 
 
 def squeeze(layout: Layout, axes: list[int] | None) -> Layout:
-    """After a Squeeze; a batch of one may be squeezed as well."""
-    if layout is None:
+    """After a Squeeze; a batch of one may be squeezed as well, so axes have to be named."""
+    if layout is None or axes is None:
         return None
-    if axes is None:
-        return tuple(axis for axis in layout if axis != "one")
     gone = {place(layout, axis) for axis in axes}
     if any(layout[axis] in ("time", "feature", "layers") for axis in gone):
         raise CheckpointError(

@@ -4,6 +4,7 @@ PyTorch's exporter writes the gates of an LSTM as slices of one matrix, put toge
 nodes are computed here by ONNX's own reference implementation.
 """
 
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,8 @@ class Constants:
             if node.op_type == "Constant":
                 self._values[node.output[0]] = constant(node)
                 self._origins[node.output[0]] = frozenset(node.output)
-            elif node.op_type in FOLDABLE and any(node.input):
-                if all(name in self._values for name in node.input if name):
-                    self._fold(node)
+            elif node.op_type in FOLDABLE and any(node.input) and self._known(node):
+                self._fold(node)
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
@@ -71,13 +71,17 @@ class Constants:
         weights: Float32 = np.asarray(self._values[name], np.float32)
         return weights
 
+    def _known(self, node: Any) -> bool:
+        return all(name in self._values for name in node.input if name)
+
     def _fold(self, node: Any) -> None:
         inputs = {name: self._values[name] for name in node.input if name}
         if sum(value.size for value in inputs.values()) > MAX_ELEMENTS:
             return
         if node.op_type in ("Add", "Sub", "Mul", "Div"):
-            shape = np.broadcast_shapes(*(value.shape for value in inputs.values()))
-            if np.prod(shape, dtype=float) > MAX_ELEMENTS:
+            # the largest that the operands can make together
+            shapes = zip_longest(*(value.shape[::-1] for value in inputs.values()), fillvalue=1)
+            if np.prod([max(sizes) for sizes in shapes], dtype=float) > MAX_ELEMENTS:
                 return
         described = [
             onnx.helper.make_tensor_value_info(

@@ -27,9 +27,15 @@ from edge_unlock_convert.errors import CheckpointError
 IDLE = ("Identity", "Cast", "Dropout")
 SHAPES = ("Shape", "ConstantOfShape", "Size", "Range")
 """Say how large a tensor is, whatever is in it."""
+KEEPING_ZEROS = ("Cast", "Expand", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Tile",
+                 "Transpose", "Unsqueeze")  # fmt: skip
+"""Give zeros for a first input of zeros, however their other inputs shape it."""
+JOINING_ZEROS = ("Add", "Concat", "Mul")
 LENGTH_OPERATORS = ("ReduceL2", "Clip", "Expand", "Max", "Sqrt", "Add", "Unsqueeze", "Squeeze",
                     "Reshape", *IDLE)  # fmt: skip
 """How exporters write the length that an embedding is divided by."""
+WEIGHING_OPERATORS = ("Mul", "ReduceSum", "Transpose", "Squeeze", "Unsqueeze", "Reshape", *IDLE)
+"""Between a softmax over the steps and the sum of what it weighs."""
 EXPORT_AGAIN = (
     "Export the network alone (an LSTM stack, dense layers), or end it earlier: --embedding LAYER."
 )
@@ -62,11 +68,18 @@ class Value(NamedTuple):
 
     @property
     def has_lstm(self) -> bool:
+        """Whether an LSTM made it."""
         return any(isinstance(step.form, Lstm) for step in self.track)
 
     @property
     def is_broken(self) -> bool:
+        """Whether a layer made it that cannot be converted."""
         return any(isinstance(step.form, Refused) for step in self.track)
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether its last axis has the features; before the LSTM that is taken for granted."""
+        return self.layout[-1] == "feature" if self.layout else not self.has_lstm
 
 
 class Graph:
@@ -135,6 +148,10 @@ class Graph:
             return value
         if value.is_length and node.op_type in LENGTH_OPERATORS:
             return value
+        if value.weigher is not None and node.op_type not in WEIGHING_OPERATORS:
+            raise CheckpointError(
+                f"a {node.op_type} node changes the weights of the steps", EXPORT_AGAIN
+            )
         if node.op_type in IDLE:
             return value
         if node.op_type not in self._handlers:
@@ -160,17 +177,17 @@ class Graph:
         for name in node.input:
             for origin in sorted(self._constants.origins(name)):
                 if match := WEIGHT_NAME.match(origin):
-                    return match["module"]
-        parts = [part for part in node.name.split("/") if part]
+                    return str(match["module"])
+        parts = [part for part in str(node.name).split("/") if part]
         if len(parts) < 2:
-            return node.name or node.output[0]
+            return str(node.name or node.output[0])
         return ".".join(parts[:-1]) if node.name.startswith("/") else parts[-2]
 
     def _lstm(self, node: Any, value: Value) -> None:
         names = [*node.input, *[""] * (8 - len(node.input))]
         steps, state = axes.STEPS, axes.STATE
         try:
-            if value.layout is not None and value.layout[-1] != "feature":
+            if not value.reads_features:
                 raise CheckpointError("an LSTM does not read features", EXPORT_AGAIN)
             if names[7] or any(name and not self._is_start(name) for name in names[5:7]):
                 raise CheckpointError(
@@ -210,7 +227,7 @@ class Graph:
         return self._dense(node, value, weights, bias)
 
     def _dense(self, node: Any, value: Value, weights: Float32, bias: Float32) -> Value:
-        if value.layout is not None and value.layout[-1] != "feature":
+        if not value.reads_features:
             raise CheckpointError("a dense layer does not read a step", EXPORT_AGAIN)
         return self._then(node, value, Affine(weights, bias), len(weights))
 
@@ -236,6 +253,8 @@ class Graph:
         others = [self._values.get(name) for name in node.input]
         if all(one is not None for one in others):
             return self._combine(node, [one for one in others if one is not None])
+        if value.weigher is not None or value.is_length:
+            raise CheckpointError(f"a {node.op_type} node scales weights", EXPORT_AGAIN)
         vector, first = self._vector(node, value)
         if node.op_type == "Div":
             if first:
@@ -269,8 +288,7 @@ class Graph:
             )
         position = 0 if node.input[1] in self._values else 1
         found = self._constants.weights(node.input[position])
-        on_features = value.layout is None or value.layout[-1] == "feature"
-        if value.size is None or found.size not in (1, value.size) or not on_features:
+        if value.size is None or found.size not in (1, value.size) or not value.reads_features:
             raise CheckpointError(
                 f"a {node.op_type} node changes every step otherwise", EXPORT_AGAIN
             )
@@ -280,8 +298,8 @@ class Graph:
 
     def _batch_norm(self, node: Any, value: Value) -> Value:
         scale, shift, mean, variance = (self._constants.weights(name) for name in node.input[1:5])
-        channel = 1  # of ONNX's operator, whatever the tensor is
-        if axes.place(value.layout, channel) != len(value.layout or ()) - 1:
+        channel = axes.place(value.layout, 1)  # of ONNX's operator, whatever the tensor is
+        if (value.layout or ())[channel] != "feature":
             raise CheckpointError("a BatchNormalization works across steps", EXPORT_AGAIN)
         factor = scale / np.sqrt(variance + _attributes(node).get("epsilon", 1e-5))
         return self._part(node, value, factor, shift - mean * factor)
@@ -330,7 +348,7 @@ class Graph:
         kind = (value.layout or ())[axis]
         if kind == "time" and index == -1 and value.has_lstm and not value.weighed:
             return self._then(node, value, Pool("last"))
-        if (kind in ("one", "batch") and index in (0, -1)) or (kind == "layers" and index == -1):
+        if (kind in ("one", "batch") and index == 0) or (kind in ("one", "layers") and index == -1):
             return value
         if kind == "layers" and index == len(self._layers_joined(value)) - 1:
             return value
@@ -372,9 +390,7 @@ class Graph:
         along = self._axes(node) or []
         found = [(value.layout or ())[axes.place(value.layout, axis)] for axis in along]
         if found != [kind]:
-            raise CheckpointError(
-                f"a {node.op_type} node does not work over {kind}s", EXPORT_AGAIN
-            )
+            raise CheckpointError(f"a {node.op_type} node does not work over {kind}s", EXPORT_AGAIN)
 
     def _reduced(self, node: Any, value: Value) -> Value:
         (axis,) = self._axes(node) or [0]
@@ -407,15 +423,15 @@ class Graph:
             return True
         found = self._constants.get(name)
         if found is not None:
-            return found.dtype.kind != "f" or not np.any(found)
+            return not np.any(found)
         node = self._producers.get(name)
         if node is None:
             return False
         if node.op_type == "ConstantOfShape":
             return not np.any(constant(node))
-        if node.op_type == "Shape":
-            return True
-        return all(self._is_start(one) for one in node.input if one)
+        sources = node.input if node.op_type in JOINING_ZEROS else node.input[:1]
+        known = node.op_type in JOINING_ZEROS or node.op_type in KEEPING_ZEROS
+        return known and all(self._is_start(one) for one in sources)
 
 
 def _input(described: Any) -> Value:

@@ -6,10 +6,12 @@ names and shapes is asked for, all at once.
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 
+from edge_unlock.features import Float32
 from edge_unlock_convert.checkpoint import torch_file
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.checkpoint.step import Affine, Contents, Lstm, Plain, Step, Track
@@ -55,7 +57,7 @@ class _Choice:
             except CheckpointError as error:
                 self._problems.append((str(error), error.hint or ""))
 
-    def _drop(self, kept: dict[str, object]) -> None:
+    def _drop(self, kept: dict[str, Float32]) -> None:
         for asked in self._options.drop:
             names = [name for name in kept if name == asked or name.startswith(f"{asked}.")]
             if not names:
@@ -80,7 +82,8 @@ class _Choice:
             tracks.append((*base, *self._steps[heads.attention]))
             used.append(heads.attention)
         self._check_left(track, used)
-        others = tuple(step for name, one in self._steps.items() if name not in used for step in one)
+        unused = [steps for name, steps in self._steps.items() if name not in used]
+        others = tuple(step for steps in unused for step in steps)
         return Contents(
             format_name, tuple(tracks), others, tuple(self._problems), tuple(self.notes)
         )
@@ -128,10 +131,7 @@ class _Choice:
             for step in self._steps[module.name]
             if isinstance(step.form, Lstm)
         ]
-        fits = all(
-            after.inputs == before.units
-            for before, after in zip(layers, layers[1:], strict=False)
-        )
+        fits = all(after.inputs == before.units for before, after in pairwise(layers))
         return numbers == sorted(numbers) and fits and len(layers) >= len(found)
 
     def _heads(self, stack: list[str]) -> "_Heads":
@@ -176,7 +176,7 @@ class _Choice:
                 )
             )
             rest = []
-        return _Heads([module.name for module in rest], attention and attention.name)
+        return _Heads([module.name for module in rest], attention.name if attention else None)
 
     def _chain(self, base: Track, stack: list[str], heads: "_Heads") -> tuple[Track, list[str]]:
         """The track to the embedding, and the modules on it."""
@@ -221,7 +221,8 @@ class _Choice:
             if module not in behind
             for name in module.tensors
         ]
-        refused = [m for m in left if m not in behind and not (m.is_dense or m.is_norm or m.is_lstm)]
+        known = [m for m in left if m in behind or m.is_dense or m.is_norm or m.is_lstm]
+        refused = [module for module in left if module not in known]
         if tensors and not self._problems:
             reasons = [_reason(self._steps[module.name][0]) for module in refused if module.name]
             detail = f" ({'; '.join(reasons)})" if reasons else ""
@@ -236,10 +237,9 @@ class _Choice:
 
     def _behind(self, track: Track, left: Sequence[Module]) -> list[Module]:
         """Dense layers that cannot lie between the LSTM and the embedding, by their sizes."""
-        last = [step.form.layer for step in track if isinstance(step.form, Lstm)][-1]
-        sizes = {last.units} | {
-            len(step.form.bias) for step in track if isinstance(step.form, Affine)
-        }
+        layers = [step.form.layer for step in track if isinstance(step.form, Lstm)]
+        sizes = {layers[0].inputs, *(layer.units for layer in layers)}
+        sizes |= {len(step.form.bias) for step in track if isinstance(step.form, Affine)}
         dense = [m for m in left if m.is_dense and len(m.tensors["weight"]) > 1]
         shapes = {m.name: m.tensors["weight"].shape for m in dense}
         while True:

@@ -84,7 +84,8 @@ def _load(path: Path, is_archive: bool) -> tuple[Any, tuple[str, ...]]:
             loaded = inert.tensors(loaded)
         if not isinstance(loaded, Mapping) or not list(_state_dicts(loaded)):
             raise refusal from error
-        return loaded, (f"Python objects in the file ({names}) were not loaded, its tensors were read",)
+        note = f"Python objects in the file ({names}) were not loaded, its tensors were read"
+        return loaded, (note,)
     except Exception as error:  # a damaged file makes the unpickler fail in any way
         raise _damaged(path, error) from error
 
@@ -116,9 +117,7 @@ def _is_quantized(path: Path, is_archive: bool) -> bool:
     return is_archive and any(name in _objects(path) for name in QUANTIZED)
 
 
-def _state_dict(
-    loaded: Any, path: Path
-) -> tuple[tuple[str, ...], Mapping[str, torch.Tensor]]:
+def _state_dict(loaded: Any, path: Path) -> tuple[tuple[str, ...], Mapping[str, torch.Tensor]]:
     """The state dict with the LSTM, wherever it is nested; a note if there are others."""
     found = dict(_state_dicts(loaded)) if isinstance(loaded, Mapping) else {}
     if not found:

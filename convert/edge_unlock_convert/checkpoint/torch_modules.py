@@ -70,7 +70,7 @@ class Module:
             reason = "the LSTM is bidirectional"
             hint = "It needs the end of the utterance first and cannot stream: train one direction."
             return [Step(self.name, "LSTM", Refused(reason, hint))]
-        ends = ("",)
+        ends: tuple[str, ...] = ("",)
         if not any(name in self.tensors for name in ("weight_ih", "weight_hh")):
             numbers = {int(match["layer"]) for name in self.tensors
                        if (match := LSTM_TENSOR.match(name)) and match["layer"]}  # fmt: skip
