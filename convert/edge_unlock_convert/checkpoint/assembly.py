@@ -15,12 +15,17 @@ from edge_unlock_convert.checkpoint.step import (
     Step,
     Track,
     end_candidates,
+    is_part,
 )
 from edge_unlock_convert.errors import CheckpointError
 from edge_unlock_convert.network import Dense, Network
 
 CLASSIFIER_NAME = re.compile(r"(?i)(classif|logit|softmax|speaker|predict|\bhead$|_head$)")
 """What people call a layer that tells speakers apart in training, and gives no embedding."""
+POOLING_UNKNOWN = (
+    "the checkpoint does not say how its steps become one embedding",
+    "Say how it was trained: --pooling last, mean or attention.",
+)
 Problem = tuple[str, str]
 
 
@@ -37,11 +42,21 @@ def assemble(contents: Contents, options: Options) -> Network:
         problems += [
             (one.form.reason, one.form.hint) for one in steps if isinstance(one.form, Refused)
         ]
+    if problems and options.pooling is None and not _says_pooling(contents, options):
+        problems.append(POOLING_UNKNOWN)
     if chosen is None or problems:
         raise told(problems)
     folded = fold(main)
     attention = None if weigher is None else _attention(weigher, main)
     return Network(folded.layers, folded.dense, attention, folded.pooling, tuple(notes))
+
+
+def _says_pooling(contents: Contents, options: Options) -> bool:
+    """Whether there is nothing to ask: it is said, or there is no LSTM whose steps to pool."""
+    steps = [step for track in contents.tracks for step in track] + list(contents.others)
+    has_lstm = any(isinstance(step.form, Lstm) for step in steps)
+    pools = any(isinstance(step.form, Pool) for step in steps)
+    return pools or not has_lstm or options.attention is not None
 
 
 def told(problems: Sequence[Problem]) -> CheckpointError:
@@ -131,7 +146,7 @@ def _end(track: Track, options: Options, problems: list[Problem], notes: list[st
     if Plain("softmax") in [step.form for step in track[ends_in:]]:
         return _without_classifier(track[:ends_in], notes)
     after = _after_lstm(track)
-    dense = [step for step in after if isinstance(step.form, Affine) and not step.form.part]
+    dense = [step for step in after if isinstance(step.form, Affine) and not is_part(step)]
     if not dense or Plain("unit") in [step.form for step in track]:
         return track
     first, last = track.index(dense[0]), track.index(dense[-1])
@@ -144,8 +159,8 @@ def _end(track: Track, options: Options, problems: list[Problem], notes: list[st
                 f"Say which layer gives the embedding: --embedding LAYER, one of {candidates}.",
             )
         )
-    elif len(dense) > 1:
-        notes.append(f"the embedding is the output of the last dense layer, {dense[-1].name}")
+    else:
+        notes.append(f"assumed: the embedding is what {dense[-1].name} gives ({dense[-1].shape})")
     return track
 
 
@@ -158,11 +173,14 @@ def _without_classifier(track: Track, notes: list[str]) -> Track:
     """A network that ends in a softmax tells speakers apart; what its last layer reads is the
     embedding (the d-vector of Variani et al., 2014).
     """
-    if not isinstance(track[-1].form, Affine):
+    dense = [
+        i for i, step in enumerate(track) if isinstance(step.form, Affine) and not is_part(step)
+    ]
+    if not dense or dense[-1] < track.index(_after_lstm(track)[0]):
         return track
-    classifier = track[-1]
-    rest = list(track[:-1])
-    while isinstance(rest[-1].form, Plain) and rest[-1].form.what == "idle":
+    classifier = track[dense[-1]]
+    rest = list(track[: dense[-1]])
+    while rest[-1].form == Plain("idle"):
         rest.pop()
     notes.append(
         f"the classifier {classifier.name} ({classifier.shape}, softmax) was left behind: the "
@@ -203,12 +221,11 @@ def _end_as_told(track: Track, options: Options, problems: list[Problem]) -> Tra
                 (f"no ReLU follows {options.embedding[-1]!r} in the model", "Leave --activation.")
             )
         stop += 1
-    # the pooling that follows at once belongs to the layer
-    while stop < len(track) and isinstance(track[stop].form, Pool | Plain):
-        if track[stop].form not in (Plain("idle"),) and not isinstance(track[stop].form, Pool):
-            break
-        stop += 1
-    return track[:stop]
+    kept = track[:stop]
+    if not any(isinstance(step.form, Pool) for step in kept):
+        # how steps become one is the same, wherever the network ends
+        kept += tuple(step for step in track[stop:] if isinstance(step.form, Pool))[:1]
+    return kept
 
 
 def _check_lstm_names(track: Track, options: Options, problems: list[Problem]) -> None:

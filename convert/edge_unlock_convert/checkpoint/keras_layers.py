@@ -47,7 +47,9 @@ def contents(model: Model, options: Options, format_name: str) -> Contents:
     by_name = {layer.name: layer for layer in model.layers}
     flat = _flat(model)
     steps = {layer.name: _steps(layer, 1 if layer.name in flat else 2) for layer in model.layers}
-    tracks = tuple(_track(output, by_name, steps) for output in model.outputs)
+    weighers: list[Track] = []
+    tracks = [_track(output, by_name, steps, weighers) for output in model.outputs]
+    tracks += weighers
     notes = (MASKING_NOTE,) if any(one.kind == "Masking" for one in model.layers) else ()
     problems = []
     if options.drop:
@@ -56,7 +58,7 @@ def contents(model: Model, options: Options, format_name: str) -> Contents:
         )
     on_way = {step for track in tracks for step in track}
     others = tuple(step for one in steps.values() for step in one if step not in on_way)
-    return Contents(format_name, tracks, others, tuple(problems), notes)
+    return Contents(format_name, tuple(tracks), others, tuple(problems), notes)
 
 
 def _flat(model: Model) -> set[str]:
@@ -67,15 +69,18 @@ def _flat(model: Model) -> set[str]:
         if any(parent in gives_one or number for parent, number in layer.parents[:1]):
             flat.add(layer.name)
         is_last = layer.kind in ("LSTM", "RNN") and not layer.config.get("return_sequences")
-        if layer.name in flat or is_last or layer.kind.startswith("Global"):
+        if layer.name in flat or is_last or layer.kind.startswith("Global") or layer.kind == "Dot":
             gives_one.add(layer.name)
     return flat
 
 
 def _track(
-    output: tuple[str, int], by_name: dict[str, Layer], steps: dict[str, list[Step]]
+    output: tuple[str, int],
+    by_name: dict[str, Layer],
+    steps: dict[str, list[Step]],
+    weighers: list[Track],
 ) -> Track:
-    """The layers from the input to one output."""
+    """The layers from the input to one output; what weighs the steps goes to ``weighers``."""
     pieces: list[list[Step]] = []
     place = output
     while len(pieces) < MAX_DEPTH:
@@ -84,6 +89,11 @@ def _track(
             raise CheckpointError(f"the model has no layer {name!r}", RESAVE)
         layer = by_name[name]
         pieces.append(_output(layer, steps[name], number))
+        if weighed := _weighed_sum(layer, by_name):
+            logits, place = weighed
+            weighers.append(_track(logits, by_name, steps, weighers))
+            pieces[-1] = [Step(name, layer.kind, Pool("attention"))]
+            continue
         if len(layer.parents) > 1:
             reason = f"the layer {name!r} ({layer.kind}) reads from several layers"
             hint = (
@@ -96,6 +106,24 @@ def _track(
             break
         place = layer.parents[0]
     return tuple(step for piece in pieces[::-1] for step in piece)
+
+
+def _weighed_sum(
+    layer: Layer, by_name: dict[str, Layer]
+) -> tuple[tuple[str, int], tuple[str, int]] | None:
+    """What gives the logits and what the steps, where a Dot sums steps by their softmax."""
+    config = layer.config
+    if layer.kind != "Dot" or config.get("axes") not in (1, [1, 1]) or config.get("normalize"):
+        return None
+    for weights, weighed in (layer.parents, layer.parents[::-1]):
+        softmax = by_name.get(weights[0])
+        if softmax is None or softmax.kind != "Softmax" or len(softmax.parents) != 1:
+            continue
+        dense = by_name.get(softmax.parents[0][0])
+        is_single = dense is not None and dense.settings.get("units") == 1
+        if softmax.config.get("axis") in (1, -2, [1], [-2]) and is_single:
+            return softmax.parents[0], weighed
+    return None
 
 
 def _output(layer: Layer, steps: list[Step], number: int) -> list[Step]:
@@ -127,7 +155,7 @@ def _steps(layer: Layer, last_axis: int) -> list[Step]:
         return [Step(layer.name, kind, _dense(layer)), *_activation(layer, layer.settings)]
     form: Form | None = None
     match kind:
-        case _ if kind in IDLE:
+        case _ if kind in IDLE or (kind == "Flatten" and last_axis == 1):
             form = Plain("idle")
         case "BatchNormalization" if on_features:
             form = _batch_norm(layer)

@@ -14,7 +14,15 @@ import torch
 from edge_unlock.features import Float32
 from edge_unlock_convert.checkpoint import torch_file
 from edge_unlock_convert.checkpoint.options import Options
-from edge_unlock_convert.checkpoint.step import Affine, Contents, Lstm, Plain, Step, Track
+from edge_unlock_convert.checkpoint.step import (
+    Affine,
+    Contents,
+    Lstm,
+    Plain,
+    Refused,
+    Step,
+    Track,
+)
 from edge_unlock_convert.checkpoint.torch_modules import Module, modules
 from edge_unlock_convert.errors import CheckpointError
 
@@ -176,7 +184,22 @@ class _Choice:
                 )
             )
             rest = []
+        elif rest and rest[0].inputs != self._size(stack):
+            self._problems.append(
+                (
+                    f"the dense layer {_shapes(rest)} does not read what the LSTM gives, "
+                    f"{self._size(stack)} numbers",
+                    "Name all layers in their order: before an LSTM with --lstm, after it with "
+                    "--embedding.",
+                )
+            )
+            rest = []
         return _Heads([module.name for module in rest], attention.name if attention else None)
+
+    def _size(self, stack: list[str]) -> int:
+        """Of what the last module before the heads gives."""
+        last = self._steps[stack[-1]][-1].form
+        return last.layer.units if isinstance(last, Lstm) else len(getattr(last, "bias", ()))
 
     def _chain(self, base: Track, stack: list[str], heads: "_Heads") -> tuple[Track, list[str]]:
         """The track to the embedding, and the modules on it."""
@@ -221,17 +244,20 @@ class _Choice:
             if module not in behind
             for name in module.tensors
         ]
-        known = [m for m in left if m in behind or m.is_dense or m.is_norm or m.is_lstm]
-        refused = [module for module in left if module not in known]
         if tensors and not self._problems:
-            reasons = [_reason(self._steps[module.name][0]) for module in refused if module.name]
-            detail = f" ({'; '.join(reasons)})" if reasons else ""
+            refused = [
+                step.form
+                for module in left
+                if module not in behind and module.name
+                for step in self._steps[module.name]
+                if isinstance(step.form, Refused)
+            ]
+            self._problems += [(form.reason, form.hint) for form in refused]
             self._problems.append(
                 (
-                    "the state dict holds tensors that no layer uses: "
-                    f"{', '.join(tensors)}{detail}",
-                    "If the network does not need them, name each, or its module, with --drop; "
-                    "nothing is ignored.",
+                    f"the state dict holds tensors that no layer uses: {', '.join(tensors)}",
+                    "Name layers before the LSTM with --lstm, those after it with --embedding; "
+                    "only if the network does not need a tensor or module, name it with --drop.",
                 )
             )
 
@@ -282,10 +308,6 @@ def _projection_note(base: Track) -> list[str]:
         f"the projections were folded into the weights that read them: {after:,} multiplications "
         f"a step instead of {before:,}, with the same result"
     ]
-
-
-def _reason(step: Step) -> str:
-    return getattr(step.form, "reason", step.name)
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -103,10 +103,11 @@ class Contents:
 def end_candidates(track: Sequence[Step]) -> list[str]:
     """Names of the layers that ``--embedding`` can end a track at."""
     names = [
-        step.name for step in track if isinstance(step.form, Lstm | Affine) and not _is_part(step)
+        step.name for step in track if isinstance(step.form, Lstm | Affine) and not is_part(step)
     ]
     return list(dict.fromkeys(names))
 
 
-def _is_part(step: Step) -> bool:
+def is_part(step: Step) -> bool:
+    """Whether it is no layer of its own."""
     return isinstance(step.form, Affine) and step.form.part

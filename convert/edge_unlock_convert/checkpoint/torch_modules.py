@@ -42,6 +42,11 @@ class Module:
         weights = self.tensors.get("weight")
         return weights is not None and weights.ndim == 2 and set(self.tensors) <= {"weight", "bias"}
 
+    @property
+    def inputs(self) -> int:
+        """What a dense layer reads."""
+        return self.tensors["weight"].shape[1]
+
     def steps(self) -> list[Step]:
         """Its layers. Raises ``CheckpointError`` when tensors are missing."""
         if self.is_lstm:
