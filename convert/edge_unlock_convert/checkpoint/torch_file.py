@@ -122,7 +122,7 @@ def _state_dict(loaded: Any, path: Path) -> tuple[tuple[str, ...], Mapping[str, 
     found = dict(_state_dicts(loaded)) if isinstance(loaded, Mapping) else {}
     if not found:
         raise CheckpointError(f"{path} holds no state dict of tensors", SAVE_WEIGHTS)
-    with_lstm = {key: one for key, one in found.items() if any("weight_hh" in n for n in one)}
+    with_lstm = {key: one for key, one in found.items() if _has_lstm(one)}
     places = with_lstm or found
     for key in NESTING_KEYS:
         places = {k: v for k, v in places.items() if key in k.split("/")} or places
@@ -140,13 +140,22 @@ def _state_dict(loaded: Any, path: Path) -> tuple[tuple[str, ...], Mapping[str, 
 def _state_dicts(
     loaded: Mapping[Any, Any], place: str = "", depth: int = 0
 ) -> Iterator[tuple[str, Mapping[str, torch.Tensor]]]:
-    values = list(loaded.values())
-    if values and all(isinstance(value, torch.Tensor) for value in values):
-        yield place, loaded
+    found = {
+        name: one
+        for name, one in loaded.items()
+        if isinstance(name, str) and isinstance(one, torch.Tensor)
+    }
+    # beside the tensors of an LSTM may stand numbers of training, as an epoch
+    if found and (len(found) == len(loaded) or _has_lstm(found)):
+        yield place, found
         return
     for key, value in loaded.items():
         if isinstance(value, Mapping) and depth < MAX_NESTING:
             yield from _state_dicts(value, f"{place}/{key}" if place else str(key), depth + 1)
+
+
+def _has_lstm(state: Mapping[str, torch.Tensor]) -> bool:
+    return any("weight_hh" in name for name in state)
 
 
 def _unwrap(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
