@@ -137,7 +137,7 @@ def _end(track: Track, options: Options, problems: list[Problem], notes: list[st
     """The track up to the embedding."""
     candidates = ", ".join(end_candidates(track))
     if options.embedding:
-        return _end_as_told(track, options, problems)
+        return _end_as_told(track, options, problems, notes)
     ends_in = len(track)
     while ends_in and isinstance(track[ends_in - 1].form, Plain):
         if track[ends_in - 1].form in (Plain("relu"), Plain("unit")):
@@ -189,7 +189,9 @@ def _without_classifier(track: Track, notes: list[str]) -> Track:
     return tuple(rest)
 
 
-def _end_as_told(track: Track, options: Options, problems: list[Problem]) -> Track:
+def _end_as_told(
+    track: Track, options: Options, problems: list[Problem], notes: list[str]
+) -> Track:
     names = _names(track)
     missing = [name for name in options.embedding if name not in names]
     if missing:
@@ -221,6 +223,11 @@ def _end_as_told(track: Track, options: Options, problems: list[Problem]) -> Tra
                 (f"no ReLU follows {options.embedding[-1]!r} in the model", "Leave --activation.")
             )
         stop += 1
+    elif wanted is None and Plain("relu") in [step.form for step in track[stop : stop + 1]]:
+        notes.append(
+            f"assumed: the embedding is taken before the ReLU that follows {options.embedding[-1]} "
+            "(after it: --activation relu)"
+        )
     kept = track[:stop]
     if not any(isinstance(step.form, Pool) for step in kept):
         # how steps become one is the same, wherever the network ends
