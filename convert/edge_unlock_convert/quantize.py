@@ -20,6 +20,7 @@ from edge_unlock.model import (
 )
 from edge_unlock_convert import calibration, card, checkpoint, compare, flatbuffer, metrics
 from edge_unlock_convert.calibration import Range
+from edge_unlock_convert.checkpoint.assembly import POOLING_UNKNOWN
 from edge_unlock_convert.clipping import WeightRange, clip_weights
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.front_end import (
@@ -109,6 +110,19 @@ def find_front_end(path: Path, given: Path | None) -> FrontEnd | None:
     return read_front_end(beside) if beside.exists() else None
 
 
+def stacked_frames(input_size: int, answers: FrontEndAnswers) -> int:
+    """Frames that make a step of the network. Raises ``CheckpointError`` if none fit."""
+    coefficients = answers.features.coefficients
+    stacked = answers.frames_stacked or input_size // coefficients
+    if stacked * coefficients != input_size:
+        raise CheckpointError(
+            f"the network takes {input_size} inputs a step, which is no multiple of "
+            f"{coefficients} coefficients",
+            "Say how it was trained: --coefficients and --frames-stacked, or --front-end FILE.",
+        )
+    return stacked
+
+
 def complete_front_end(
     network: Network, answers: FrontEndAnswers, samples: Sequence[Float32]
 ) -> FrontEnd:
@@ -116,21 +130,11 @@ def complete_front_end(
 
     Raises ``CheckpointError`` when something is left open.
     """
-    coefficients = answers.features.coefficients
-    stacked = answers.frames_stacked or network.input_size // coefficients
-    if stacked * coefficients != network.input_size:
-        raise CheckpointError(
-            f"the network takes {network.input_size} inputs a step, which is no multiple of "
-            f"{coefficients} coefficients",
-            "Say how it was trained: --coefficients and --frames-stacked, or --front-end FILE.",
-        )
+    stacked = stacked_frames(network.input_size, answers)
     implied = "attention" if network.attention is not None else network.pooling
     pooling = answers.pooling or implied
     if pooling is None:
-        raise CheckpointError(
-            "the checkpoint does not say how its steps become one embedding",
-            "Say how it was trained: --pooling last, mean or attention.",
-        )
+        raise CheckpointError(*POOLING_UNKNOWN)
     normalization: Normalization = measure_normalization(
         answers.features, samples, answers.prior_frames
     )

@@ -7,6 +7,9 @@ process of its own.
 import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.checkpoint.step import Contents
@@ -14,7 +17,10 @@ from edge_unlock_convert.errors import CheckpointError
 from edge_unlock_convert.isolation import run_worker, scratch
 from edge_unlock_convert.network import Network
 
-__all__ = ["MAX_CHECKPOINT_BYTES", "Options", "read", "read_here"]
+if TYPE_CHECKING:
+    from edge_unlock_convert.checkpoint.description import Description
+
+__all__ = ["MAX_CHECKPOINT_BYTES", "Options", "describe", "read", "read_here"]
 
 MAX_CHECKPOINT_BYTES = 2**30
 """Of the file and of what it unpacks to; optimizer states included."""
@@ -39,6 +45,21 @@ def read(path: Path, options: Options) -> Network:
         request = {"path": str(path.resolve()), "options": asdict(options)}
         run_worker("read", directory, request)
         return Network.load(directory / NETWORK_NAME)
+
+
+def describe(path: Path, options: Options) -> "Description":
+    """What is in a checkpoint and what would be made of it, read in another process.
+
+    Raises ``CheckpointError`` when it is missing, damaged or unsafe; what merely keeps it from
+    being converted is part of the description.
+    """
+    from edge_unlock_convert.checkpoint.description import Description
+    from edge_unlock_convert.worker import DESCRIPTION_NAME
+
+    with scratch() as directory:
+        request = {"path": str(path.resolve()), "options": asdict(options)}
+        run_worker("describe", directory, request)
+        return msgspec.json.decode((directory / DESCRIPTION_NAME).read_bytes(), type=Description)
 
 
 def read_here(path: Path, options: Options) -> Network:

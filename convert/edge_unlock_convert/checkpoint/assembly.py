@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from edge_unlock_convert.checkpoint.folding import Folded, fold
 from edge_unlock_convert.checkpoint.options import Options
@@ -22,6 +23,7 @@ from edge_unlock_convert.network import Dense, Network
 
 CLASSIFIER_NAME = re.compile(r"(?i)(classif|logit|softmax|speaker|predict|\bhead$|_head$)")
 """What people call a layer that tells speakers apart in training, and gives no embedding."""
+SHOW_LAYERS = "All layers: edge-unlock-convert describe CHECKPOINT."
 POOLING_UNKNOWN = (
     "the checkpoint does not say how its steps become one embedding",
     "Say how it was trained: --pooling last, mean or attention.",
@@ -29,11 +31,28 @@ POOLING_UNKNOWN = (
 Problem = tuple[str, str]
 
 
+class Examined(NamedTuple):
+    """What a checkpoint comes to: its network, or the problems that stand against one."""
+
+    network: Network | None
+    kept: tuple[Step, ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
 def assemble(contents: Contents, options: Options) -> Network:
     """The network; ``CheckpointError`` names everything that stands against it, at once."""
-    problems = list(contents.problems)
-    notes = list(contents.notes)
+    found = examine(contents, options)
+    if found.network is None:
+        raise told(found.problems)
+    return found.network
+
+
+def examine(contents: Contents, options: Options) -> Examined:
+    """The network that the options ask for, the layers it is made of, and all that is unclear."""
+    problems, notes = list(contents.problems), list(contents.notes)
     chosen = None if problems else _choose(contents.tracks, options, problems)
+    steps: list[Step] = []
     if chosen is not None:
         main, weigher = chosen
         main = _end(main, options, problems, notes)
@@ -42,10 +61,18 @@ def assemble(contents: Contents, options: Options) -> Network:
         problems += [
             (one.form.reason, one.form.hint) for one in steps if isinstance(one.form, Refused)
         ]
+    network = None
+    if chosen is not None and not problems:
+        try:
+            network = _fold(main, weigher, notes)
+        except CheckpointError as error:
+            problems.append((str(error), error.hint or ""))
     if problems and options.pooling is None and not _says_pooling(contents, options):
         problems.append(POOLING_UNKNOWN)
-    if chosen is None or problems:
-        raise told(problems)
+    return Examined(network, tuple(steps), tuple(problems), tuple(notes))
+
+
+def _fold(main: Track, weigher: Track | None, notes: Sequence[str]) -> Network:
     folded = fold(main)
     attention = None if weigher is None else _attention(weigher, main)
     return Network(folded.layers, folded.dense, attention, folded.pooling, tuple(notes))
@@ -62,8 +89,8 @@ def _says_pooling(contents: Contents, options: Options) -> bool:
 def told(problems: Sequence[Problem]) -> CheckpointError:
     """All problems as one error of one line."""
     reasons = list(dict.fromkeys(reason for reason, _ in problems))
-    hints = list(dict.fromkeys(hint for _, hint in problems))
-    return CheckpointError("; ".join(reasons), " ".join(hints))
+    hints = list(dict.fromkeys(hint for _, hint in problems if hint))
+    return CheckpointError("; ".join(reasons), " ".join([*hints, SHOW_LAYERS]))
 
 
 def _choose(

@@ -99,7 +99,7 @@ def quantize(**options: Any) -> None:
     job = conversion.Job(
         checkpoint=options["checkpoint"],
         options=named(options, front_end.encoder.pooling if front_end else options["pooling"]),
-        front_end=front_end or _answers(options),
+        front_end=front_end or answers(options),
         speech=Source(options["speech"], options["split"]),
         test_speech=Source(test_speech, options["test_split"]) if test_speech else None,
         recipe=conversion.Recipe(
@@ -121,8 +121,10 @@ def quantize(**options: Any) -> None:
     show(quantization_rows(result.comparison), f"{out}: float to {options['scheme']}")
 
 
-def _answers(options: dict[str, Any]) -> "FrontEndAnswers":
+def answers(options: dict[str, Any]) -> "FrontEndAnswers":
+    """What was said of the front end on the command line."""
     from edge_unlock.features import FeatureSpec
+    from edge_unlock_convert.front_end import PRIOR_FRAMES
     from edge_unlock_convert.quantize import FrontEndAnswers
 
     coefficients: int = options["coefficients"]
@@ -130,7 +132,7 @@ def _answers(options: dict[str, Any]) -> "FrontEndAnswers":
         FeatureSpec(coefficients=coefficients, filters=max(coefficients, FeatureSpec().filters)),
         options["frames_stacked"],
         options["pooling"],
-        options["prior_frames"],
+        options.get("prior_frames", PRIOR_FRAMES),
     )
 
 
