@@ -99,7 +99,11 @@ class _Unpickler(pickle.Unpickler):
         _, dtype, key, _, count = pid
         if key not in self._storages:
             data = bytearray(self._archive.read(f"{self._root}data/{key}"))
-            self._storages[key] = torch.frombuffer(data, dtype=dtype, count=count)
+            self._storages[key] = (
+                torch.frombuffer(data, dtype=dtype, count=count)
+                if data
+                else torch.empty(0, dtype=dtype)
+            )
         return self._storages[key]
 
 

@@ -53,9 +53,14 @@ class Steps(Nodes):
         return self.then(node, value, Plain("softmax"))
 
     def _gather(self, node: Any, value: Value) -> Value:
+        if node.input[0] not in self.values:
+            raise CheckpointError(
+                "the network looks its inputs up in a table, as those that read text do",
+                "Only networks on features of speech can be converted.",
+            )
         index = self.constants.get(node.input[1])
         axis = axes.place(value.layout, attributes(node).get("axis", 0))
-        if index is None or index.size != 1 or node.input[0] not in self.values:
+        if index is None or index.size != 1:
             raise CheckpointError("a Gather node takes several steps", EXPORT_AGAIN)
         after = self._take(node, value, axis, int(index.reshape(-1)[0]))
         cut = axes.without if index.ndim == 0 else axes.shrunk
