@@ -79,6 +79,19 @@ def test_what_is_taken_for_the_embedding_is_said():
     assert found.notes == ("assumed: the embedding is what fc gives (6 -> 4)",)
 
 
+def test_activations_that_the_model_says_otherwise_are_refused():
+    track = (LSTM, LAST, FC, plain("fc", "relu"), CLASSIFIER)
+    names = ["fc", "out"]
+    refused(
+        "'fc' is followed by relu, not linear", track, embedding=names, activation=["linear"] * 2
+    )
+    straight = (LSTM, LAST, FC, CLASSIFIER)
+    told = ["relu", "linear"]
+    refused("followed by linear, not relu", straight, embedding=names, activation=told)
+    refused("1 --activation were given for 2", track, embedding=names, activation=["relu"])
+    assert made(track, embedding=names, activation=told).embedding_size == 9
+
+
 @pytest.mark.parametrize("name", ["lstm", "fc"])
 def test_an_earlier_end_keeps_the_pooling(name):
     mean = Step("mean", "GlobalAveragePooling1D", Pool("mean"))

@@ -109,7 +109,7 @@ def test_a_product_that_would_fill_the_memory_is_not_computed(layer, tmp_path):
 
 
 def test_weights_that_depend_on_the_input_are_refused(layer, tmp_path):
-    nodes = [*LAST, node("MatMul", ["s", "s"], ["y"])]
+    nodes = [*LAST, node("Gemm", ["s", "s"], ["y"])]
     with pytest.raises(CheckpointError, match="depend on the input"):
         read_here(save(tmp_path / "m.onnx", nodes, lstm_arrays(layer) | ZERO), Options())
 
@@ -285,11 +285,20 @@ def assert_unit(found, steps, expected):
     np.testing.assert_allclose(unit, expected / np.linalg.norm(expected), atol=1e-5)
 
 
+ATTENTION = {
+    "a sum": lambda logits, h: (logits.softmax(1) * h).sum(dim=1),
+    "squeezed logits": lambda logits, h: (logits.squeeze(-1).softmax(1).unsqueeze(-1) * h).sum(1),
+    "weights first": lambda logits, h: (logits.softmax(1).transpose(1, 2) @ h).squeeze(1),
+    "steps first": lambda logits, h: (h.transpose(1, 2) @ logits.softmax(1)).squeeze(-1),
+    "a row": lambda logits, h: (logits.squeeze(-1).softmax(-1).unsqueeze(1) @ h).squeeze(1),
+}
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_attention_inside_of_the_graph(torch, tmp_path):
+@pytest.mark.parametrize("kind", ATTENTION)
+def test_attention_inside_of_the_graph(torch, tmp_path, kind):
     def forward(self, hidden):
-        weights = torch.softmax(self.weigher(hidden), dim=1)
-        return self.fc((weights * hidden).sum(dim=1))
+        return self.fc(ATTENTION[kind](self.weigher(hidden), hidden))
 
     modules = {"weigher": torch.nn.Linear(UNITS, 1), "fc": torch.nn.Linear(UNITS, SIZE)}
     steps, expected = exported(torch, forward, tmp_path / "m.onnx", **modules)
@@ -302,6 +311,8 @@ ODD_ATTENTION = {
     "a bias added to every weighed step": lambda w, h, fc: fc(w * h).sum(dim=1),
     "weights that are changed after": lambda w, h, fc: (w * 2 * h).sum(dim=1),
     "weights of a sum that is not one": lambda w, h, fc: (w.relu() * h).sum(dim=1),
+    "weights times weights": lambda w, h, fc: (w * w * h).sum(dim=1),
+    "weighed steps in a product": lambda w, h, fc: (w.transpose(1, 2) @ (w * h)).squeeze(1),
 }
 
 
@@ -313,7 +324,7 @@ def test_attention_that_is_not_the_device_s_is_refused(torch, tmp_path, kind):
 
     modules = {"weigher": torch.nn.Linear(UNITS, 1), "fc": torch.nn.Linear(UNITS, SIZE)}
     exported(torch, forward, tmp_path / "m.onnx", **modules)
-    with pytest.raises(CheckpointError, match="weights"):
+    with pytest.raises(CheckpointError, match=r"weights|joins two branches"):
         read_here(tmp_path / "m.onnx", Options())
 
 

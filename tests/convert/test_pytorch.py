@@ -264,6 +264,13 @@ def test_programs_are_never_run(tmp_path, how):
     assert not mark.exists()
 
 
+def test_programs_beside_tensors_are_not_run(network, inputs, state_dict, tmp_path):
+    mark = tmp_path / "executed"
+    torch.save({"state_dict": state_dict, "hook": Bomb(str(mark))}, tmp_path / "trainer.ckpt")
+    assert_same(read_here(tmp_path / "trainer.ckpt", Options()), network, inputs)
+    assert not mark.exists()
+
+
 def test_truncated(checkpoint, tmp_path):
     path = tmp_path / "cut.pt"
     path.write_bytes(checkpoint.read_bytes()[:-2000])

@@ -238,6 +238,7 @@ def _end_as_told(
                 "Name them from the LSTM to the embedding, or the last one alone.",
             )
         )
+    _check_activations(track, options, problems)
     last = len(names) - 1 - names[::-1].index(options.embedding[-1])
     stop = last + 1
     wanted = options.activation[-1] if options.activation else None
@@ -260,6 +261,28 @@ def _end_as_told(
         # how steps become one is the same, wherever the network ends
         kept += tuple(step for step in track[stop:] if isinstance(step.form, Pool))[:1]
     return kept
+
+
+def _check_activations(track: Track, options: Options, problems: list[Problem]) -> None:
+    """Whether what is said of the layers before the last one is what the model says."""
+    if options.activation and len(options.activation) != len(options.embedding):
+        problems.append(
+            (
+                f"{len(options.activation)} --activation were given for "
+                f"{len(options.embedding)} --embedding",
+                "Give one for each, in their order, or none where the model says them itself.",
+            )
+        )
+        return
+    said = zip(options.embedding[:-1], options.activation[:-1], strict=False)
+    for name, wanted in said:
+        after = iter(track[_names(track).index(name) :])
+        follows = next((s.form for s in after if s.name != name or s.form == Plain("relu")), None)
+        found = "relu" if follows == Plain("relu") else "linear"
+        if found != wanted:
+            problems.append(
+                (f"{name!r} is followed by {found}, not {wanted}", "Leave --activation out.")
+            )
 
 
 def _check_lstm_names(track: Track, options: Options, problems: list[Problem]) -> None:

@@ -97,7 +97,7 @@ class Arithmetic(Nodes):
             return self.then(node, one, Plain("unit"))
         if node.op_type == "Mul" and (one.weigher is None) != (other.weigher is None):
             weights, steps = (other, one) if one.weigher is None else (one, other)
-            if weights.weighed or weights.layout != steps.layout:
+            if weights.weighed or not axes.weigh(weights.layout, steps.layout):
                 raise CheckpointError("the model weighs what are no steps", EXPORT_AGAIN)
             return steps._replace(weigher=weights.weigher, weighed=True)
         raise CheckpointError(

@@ -32,6 +32,13 @@ def place(layout: Layout, axis: int) -> int:
     return axis % len(layout)
 
 
+def weigh(weights: Layout, steps: Layout) -> bool:
+    """Whether one number a step lies beside all features of the step."""
+    if weights is None or steps is None or weights[:-1] != steps[:-1]:
+        return False
+    return weights[-1] in ("one", "feature") and steps[-1] == "feature"
+
+
 def permute(layout: Layout, order: list[int] | None) -> Layout:
     """After a Transpose."""
     if layout is None:
@@ -56,12 +63,13 @@ def shrunk(layout: Layout, axis: int) -> Layout:
     return (*layout[:axis], "one", *layout[axis + 1 :])
 
 
-def squeeze(layout: Layout, axes: list[int] | None) -> Layout:
+def squeeze(layout: Layout, axes: list[int] | None, features: int | None) -> Layout:
     """After a Squeeze; a batch of one may be squeezed as well, so axes have to be named."""
     if layout is None or axes is None:
         return None
     gone = {place(layout, axis) for axis in axes}
-    if any(layout[axis] in ("time", "feature", "layers") for axis in gone):
+    longer = {"time", "layers"} if features == 1 else {"time", "layers", "feature"}
+    if any(layout[axis] in longer for axis in gone):
         raise CheckpointError(
             "the model squeezes an axis that is longer than one", "Export the model again."
         )

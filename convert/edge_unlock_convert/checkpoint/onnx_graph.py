@@ -12,7 +12,7 @@ from edge_unlock_convert.checkpoint.onnx_axes import Layout
 from edge_unlock_convert.checkpoint.onnx_constants import Constants, constant
 from edge_unlock_convert.checkpoint.onnx_lstm import lstm_layer
 from edge_unlock_convert.checkpoint.onnx_nodes import EXPORT_AGAIN, Nodes, Value, attributes
-from edge_unlock_convert.checkpoint.onnx_steps import Steps
+from edge_unlock_convert.checkpoint.onnx_steps import PRODUCT, Steps
 from edge_unlock_convert.checkpoint.step import Lstm, Pool, Refused, Track
 from edge_unlock_convert.errors import CheckpointError
 
@@ -27,7 +27,8 @@ JOINING_ZEROS = ("Add", "Concat", "Mul")
 LENGTH_OPERATORS = ("ReduceL2", "Clip", "Expand", "Max", "Sqrt", "Add", "Unsqueeze", "Squeeze",
                     "Reshape", *IDLE)  # fmt: skip
 """How exporters write the length that an embedding is divided by."""
-WEIGHING_OPERATORS = ("Mul", "ReduceSum", "Transpose", "Squeeze", "Unsqueeze", "Reshape", *IDLE)
+WEIGHING_OPERATORS = ("Mul", "ReduceSum", "Transpose", "Squeeze", "Unsqueeze", "Reshape", PRODUCT,
+                      *IDLE)  # fmt: skip
 """Between a softmax over the steps and the sum of what it weighs."""
 REASONS = {
     "Loop": "the LSTM is written out as a loop",
@@ -82,7 +83,10 @@ class Graph:
             return value
         if value.is_length and node.op_type in LENGTH_OPERATORS:
             return value
-        if value.weigher is not None and node.op_type not in WEIGHING_OPERATORS:
+        operator = str(node.op_type)
+        if operator == "MatMul" and all(name in self._values for name in node.input):
+            operator = PRODUCT
+        if value.weigher is not None and operator not in WEIGHING_OPERATORS:
             raise CheckpointError(
                 f"a {node.op_type} node changes the weights of the steps", EXPORT_AGAIN
             )
@@ -90,13 +94,13 @@ class Graph:
             if node.op_type == "Cast" and attributes(node)["to"] not in FLOATS:
                 raise CheckpointError("the model rounds what a layer gives", EXPORT_AGAIN)
             return value
-        if node.op_type not in self._handlers:
+        if operator not in self._handlers:
             raise CheckpointError(
                 f"the model has a {node.op_type} node: "
                 f"{REASONS.get(node.op_type, 'the device cannot compute it')}",
                 HINTS.get(node.op_type, EXPORT_AGAIN),
             )
-        return self._handlers[node.op_type](node, value)
+        return self._handlers[operator](node, value)
 
     def _refuse(self, node: Any, value: Value, error: CheckpointError) -> Value:
         for name in node.input:

@@ -9,6 +9,9 @@ from edge_unlock_convert.checkpoint.onnx_nodes import EXPORT_AGAIN, Nodes, Value
 from edge_unlock_convert.checkpoint.step import Lstm, Plain, Pool, Step, Track
 from edge_unlock_convert.errors import CheckpointError
 
+PRODUCT = "MatMul of two tensors"
+"""No operator of ONNX: a MatMul whose operands both depend on the input."""
+
 
 class Steps(Nodes):
     """Handlers of what says which steps, and how they become one."""
@@ -28,10 +31,11 @@ class Steps(Nodes):
             "Concat": self._join,
             "ReduceMean": self._mean,
             "ReduceSum": self._weighed_sum,
+            PRODUCT: self._weighed_product,
             "ReduceL2": self._length,
             "Transpose": self._transpose,
             "Squeeze": lambda node, value: value._replace(
-                layout=axes.squeeze(value.layout, self.axes_of(node))
+                layout=axes.squeeze(value.layout, self.axes_of(node), value.size)
             ),
             "Unsqueeze": lambda node, value: value._replace(
                 layout=axes.unsqueeze(value.layout, self.axes_of(node) or [])
@@ -122,6 +126,25 @@ class Steps(Nodes):
         self.weighers.append(value.weigher)
         after = self.then(node, value, Pool("attention"))
         return self._reduced(node, after)._replace(weigher=None, weighed=False)
+
+    def _weighed_product(self, node: Any, _: Value) -> Value:
+        """The sum of weighed steps, written as a product of matrices in either order."""
+        first, second = (self.values[name] for name in node.input)
+        turned = axes.permute(first.layout, [0, 2, 1]) if len(first.layout or ()) == 3 else None
+        layout: axes.Layout
+        if first.weigher is not None:
+            weights, steps, layout = first, second, ("batch", "one", "feature")
+            fit = axes.weigh(turned, second.layout)
+        else:
+            weights, steps, layout = second, first, ("batch", "feature", "one")
+            fit = axes.weigh(second.layout, turned)
+        if weights.weigher is None or weights.weighed or steps.weigher is not None or not fit:
+            raise CheckpointError(
+                "a MatMul node joins two branches of the model",
+                "The device runs one stack of layers; merges are not supported.",
+            )
+        self.weighers.append(weights.weigher)
+        return self.then(node, steps, Pool("attention"))._replace(layout=layout)
 
     def _length(self, node: Any, value: Value) -> Value:
         self._over(node, value, "feature")
