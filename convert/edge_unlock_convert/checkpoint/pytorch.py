@@ -19,6 +19,7 @@ from edge_unlock_convert.checkpoint.step import (
     Contents,
     Lstm,
     Plain,
+    Problem,
     Refused,
     Step,
     Track,
@@ -30,7 +31,6 @@ LOSS_TENSOR = re.compile(
     r"(^|\.)(similarity_(weight|bias)|num_batches_tracked|(\w*loss\w*|criterion)\..+)$"
 )
 """Of training alone: a loss stands after the embedding; the others say how batches went."""
-Problem = tuple[str, str]
 
 
 def read(path: Path, options: Options, members: list[str]) -> Contents:

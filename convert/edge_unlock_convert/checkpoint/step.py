@@ -80,6 +80,8 @@ class Step:
                 return ""
 
 
+Problem = tuple[str, str]
+"""What keeps a checkpoint from being converted, and a hint what to do."""
 Track = tuple[Step, ...]
 """The layers from the input to one output, in their order."""
 
@@ -96,8 +98,13 @@ class Contents:
     format: str
     tracks: tuple[Track, ...]
     others: Track = ()
-    problems: tuple[tuple[str, str], ...] = ()
+    problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def names_of(track: Sequence[Step]) -> list[str]:
+    """The names of its layers."""
+    return [step.name for step in track]
 
 
 def end_candidates(track: Sequence[Step]) -> list[str]:
