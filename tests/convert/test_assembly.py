@@ -111,6 +111,12 @@ def test_unknown_names_are_answered_with_those_there_are():
     refused("no ReLU follows 'fc'", (LSTM, LAST, FC), embedding=["fc"], activation=["relu"])
 
 
+def test_an_end_before_the_lstm_is_refused():
+    track = (dense("early", 5, 5), LSTM, LAST, FC)
+    refused("ends before its first LSTM", track, embedding=["early"])
+    assert "are: lstm, fc." in refused("no layer 'x'", track, embedding=["x"]).hint
+
+
 def test_several_outputs_are_told_apart():
     other = dense("other", UNITS, 7)
     refused("2 different outputs: fc, other", (LSTM, FC), (LSTM, other))

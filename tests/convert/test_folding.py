@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_unlock_convert.checkpoint.folding import fold
 from edge_unlock_convert.checkpoint.step import Affine, Lstm, Plain, Pool, Refused, Step
@@ -99,6 +101,40 @@ def test_folding_is_exact(forms):
     else:
         unit = pool(found, None, folded.pooling)
         np.testing.assert_allclose(unit, expected / np.linalg.norm(expected), atol=2e-5)
+
+
+KINDS = ("lstm", "dense", "scaling", "relu", "unit", "idle", "mean", "last")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(KINDS), max_size=8))
+def test_any_order_of_layers_is_exact_or_refused(kinds):
+    forms, size = [], INPUTS
+    for kind in kinds:
+        if kind == "lstm":
+            forms.append(lstm(size))
+        elif kind == "dense":
+            forms.append(affine(size, 4))
+        elif kind == "scaling":
+            forms.append(scaling(size))
+        else:
+            forms.append(Pool(kind) if kind in ("mean", "last") else Plain(kind))
+        size = {"lstm": UNITS, "dense": 4}.get(kind, size)
+    try:
+        folded = fold(track(*forms))
+        network = Network(folded.layers, folded.dense)
+    except CheckpointError:
+        return
+    steps = GENERATOR.normal(size=(7, INPUTS)).astype(np.float32)
+    found = next(iter(run(network, [steps]))).embedding
+    expected = computed(forms, steps)
+    if folded.pooling is None:
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+        return
+    mean = found[-1] if folded.pooling == "last" else found.mean(axis=0)
+    if any(one == UNIT for one in forms) and np.linalg.norm(mean):
+        mean = mean / np.linalg.norm(mean)
+    np.testing.assert_allclose(mean, np.nan_to_num(expected), rtol=1e-3, atol=1e-4)
 
 
 def test_a_normalization_costs_no_layer():

@@ -28,7 +28,12 @@ def fold(track: Sequence[Step]) -> Folded:
 
     Raises ``CheckpointError`` where a layer stands so that the device cannot compute it.
     """
-    folding = _Folding(sum(isinstance(step.form, Lstm) for step in track))
+    lstm_count = sum(isinstance(step.form, Lstm) for step in track)
+    if not lstm_count:
+        raise CheckpointError(
+            "the network ends before its first LSTM", "End it at the LSTM, or after: --embedding."
+        )
+    folding = _Folding(lstm_count)
     for step in track:
         folding.add(step)
     return folding.finish()
@@ -114,7 +119,7 @@ class _Folding:
         self._dense[-1] = Dense(last.weights, last.bias, "relu")
 
     def _pool(self, step: Step, how: Pooling) -> None:
-        if self._before_last_lstm or self._pooling not in (None, how):
+        if self._before_last_lstm or self._pooling:
             raise _misplaced(step)
         self._pooling = how
 

@@ -109,10 +109,10 @@ def names_of(track: Sequence[Step]) -> list[str]:
 
 def end_candidates(track: Sequence[Step]) -> list[str]:
     """Names of the layers that ``--embedding`` can end a track at."""
-    names = [
-        step.name for step in track if isinstance(step.form, Lstm | Affine) and not is_part(step)
-    ]
-    return list(dict.fromkeys(names))
+    is_lstm = [isinstance(step.form, Lstm) for step in track]
+    reachable = track[is_lstm.index(True) :] if any(is_lstm) else track
+    layers = [step for step in reachable if isinstance(step.form, Lstm | Affine)]
+    return list(dict.fromkeys(step.name for step in layers if not is_part(step)))
 
 
 def is_part(step: Step) -> bool:
