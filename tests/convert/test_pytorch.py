@@ -210,8 +210,10 @@ def test_an_order_of_normalizations_is_asked_for(save):
 def test_a_loss_is_left_behind(state_dict, save):
     state = {f"encoder.{name}": one for name, one in state_dict.items()}
     state |= {"loss.w": torch.tensor(10.0), "loss.b": torch.tensor(-5.0)}
-    found = read_here(save({"state_dict": state}), Options())
+    path = save({"state_dict": state})
+    found = read_here(path, Options())
     assert "left behind, as parts of the loss: loss.w, loss.b" in found.notes
+    assert not any("loss" in note for note in read_here(path, Options(drop=["loss"])).notes)
 
 
 def refused(path, words, **options):

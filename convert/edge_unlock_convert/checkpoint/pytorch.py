@@ -48,16 +48,12 @@ class _Choice:
         self._options = options
         self.notes: list[str] = []
         self._problems: list[Problem] = []
-        kept = {
-            name: one.detach().to(torch.float32).numpy()
-            for name, one in state.items()
-            if not LOSS_TENSOR.search(name)
-        }
-        loss = [name for name in state if name not in kept and "num_batches" not in name]
-        if loss:
-            self.notes.append(f"left behind, as parts of the loss: {', '.join(loss)}")
+        kept = {name: one.detach().to(torch.float32).numpy() for name, one in state.items()}
         self._drop(kept)
-        self._modules = modules(kept)
+        training = [name for name in kept if LOSS_TENSOR.search(name)]
+        if loss := [name for name in training if "num_batches" not in name]:
+            self.notes.append(f"left behind, as parts of the loss: {', '.join(loss)}")
+        self._modules = modules({n: one for n, one in kept.items() if n not in training})
         self._steps: dict[str, list[Step]] = {}
         for module in self._modules.values():
             try:
