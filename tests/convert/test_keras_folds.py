@@ -184,6 +184,13 @@ def test_the_list_that_keras_wrote_until_2_2(keras, layers, tmp_path):
     assert (found.layers[0].units, found.embedding_size) == (UNITS, 6)
 
 
+def test_a_description_that_is_no_json_is_damage(tmp_path):
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = '{"class_name": "Seq'
+    with pytest.raises(CheckpointError, match="is damaged"):
+        read_here(tmp_path / "model.h5", Options())
+
+
 def test_everything_that_cannot_be_converted_is_named_at_once(keras, layers, path):
     model = keras.Sequential(
         [

@@ -99,6 +99,15 @@ def test_constants_that_do_not_fit_are_refused(layer, tmp_path):
         read_here(save(tmp_path / "m.onnx", nodes, lstm_arrays(layer)), Options())
 
 
+def test_a_constant_shorter_than_its_shape_is_refused(layer, tmp_path):
+    path = save(tmp_path / "m.onnx", [lstm("y")], lstm_arrays(layer))
+    model = onnx.load(str(path))
+    model.graph.initializer[0].dims[1] += 4
+    onnx.save(model, str(path))
+    with pytest.raises(CheckpointError, match="constant of the model is malformed"):
+        read_here(path, Options())
+
+
 def test_a_product_that_would_fill_the_memory_is_not_computed(layer, tmp_path):
     """Two vectors of 2^14 make 2^28 numbers."""
     arrays = {**lstm_arrays(layer), "row": np.ones((1, 2**14), np.float32)}

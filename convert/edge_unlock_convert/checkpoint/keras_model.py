@@ -8,6 +8,8 @@ no graph.
 import io
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +118,15 @@ def _checkpoint_keys(objects: Any, layer: str) -> dict[str, str]:
     }
 
 
-def _open(source: Path | io.BytesIO, path: Path) -> Any:
+@contextmanager
+def _open(source: Path | io.BytesIO, path: Path) -> Iterator[Any]:
+    """The HDF5 file; whatever fails while it is read is damage."""
     try:
-        return h5py.File(source, "r")
-    except OSError as error:
+        with h5py.File(source, "r") as file:
+            yield file
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", RESAVE) from error
 
 

@@ -36,7 +36,7 @@ class Constants:
         self.used: set[str] = set()
         """Initializers that a layer was made of."""
         for one in model.graph.initializer:
-            self._values[one.name] = numpy_helper.to_array(one)
+            self._values[one.name] = _array(one)
             self._origins[one.name] = frozenset((one.name,))
         for node in model.graph.node:
             if node.op_type == "Constant":
@@ -111,5 +111,14 @@ def constant(node: Any) -> Any:
     """The value of a Constant or ConstantOfShape node."""
     for one in node.attribute:
         value = onnx.helper.get_attribute_value(one)
-        return numpy_helper.to_array(value) if one.name == "value" else np.asarray(value)
+        return _array(value) if one.name == "value" else np.asarray(value)
     return np.zeros(1, np.float32)
+
+
+def _array(tensor: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise CheckpointError(
+            f"a constant of the model is malformed: {error}", "Export the model again."
+        ) from error
