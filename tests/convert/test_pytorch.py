@@ -191,6 +191,12 @@ def test_what_may_stand_before_the_lstm_is_not_left_behind(save):
     refused(save(modules), "dense .10 -> 7. does not read what the LSTM gives, 8 numbers")
 
 
+def test_a_table_of_tokens_is_not_left_behind(save):
+    modules = states(tokens=torch.nn.Embedding(90, 8), lstm=torch.nn.LSTM(8, 8))
+    modules |= states(fc=torch.nn.Linear(8, 3))
+    refused(save(modules), "no layer uses: tokens.weight", embedding=["lstm"])
+
+
 def test_layers_that_cannot_be_folded_are_not_advised_to_be_dropped(save):
     path = save(
         states(lstm=torch.nn.LSTM(10, 8), ln=torch.nn.LayerNorm(8), fc=torch.nn.Linear(8, 5))

@@ -262,7 +262,14 @@ class _Choice:
         layers = [step.form.layer for step in track if isinstance(step.form, Lstm)]
         sizes = {layers[0].inputs, *(layer.units for layer in layers)}
         sizes |= {len(step.form.bias) for step in track if isinstance(step.form, Affine)}
-        dense = [m for m in left if m.is_dense and len(m.tensors["weight"]) > 1]
+        dense = [
+            module
+            for module in left
+            if module.is_dense
+            and len(module.tensors["weight"]) > 1
+            # the table of tokens of a network that reads text looks so, and stands before
+            and ("bias" in module.tensors or module.inputs != layers[0].inputs)
+        ]
         shapes = {m.name: m.tensors["weight"].shape for m in dense}
         while True:
             # what nothing on the way can read, stands at an end
