@@ -20,7 +20,7 @@ from edge_unlock.model import (
 )
 from edge_unlock_convert import calibration, card, checkpoint, compare, flatbuffer, metrics
 from edge_unlock_convert.calibration import Range
-from edge_unlock_convert.checkpoint.assembly import POOLING_UNKNOWN
+from edge_unlock_convert.checkpoint.assembly import POOLING_UNKNOWN, told
 from edge_unlock_convert.clipping import WeightRange, clip_weights
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.front_end import (
@@ -130,11 +130,17 @@ def complete_front_end(
 
     Raises ``CheckpointError`` when something is left open.
     """
-    stacked = stacked_frames(network.input_size, answers)
+    problems = []
+    try:
+        stacked = stacked_frames(network.input_size, answers)
+    except CheckpointError as error:
+        problems.append((str(error), error.hint or ""))
     implied = "attention" if network.attention is not None else network.pooling
     pooling = answers.pooling or implied
     if pooling is None:
-        raise CheckpointError(*POOLING_UNKNOWN)
+        problems.append(POOLING_UNKNOWN)
+    if problems or pooling is None:
+        raise told(problems)
     normalization: Normalization = measure_normalization(
         answers.features, samples, answers.prior_frames
     )
