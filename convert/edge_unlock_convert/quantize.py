@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,11 +80,14 @@ class Identity:
 
 
 class Result(NamedTuple):
-    """What was made: the files of the package, and the comparison that they passed."""
+    """What was made: the files of the package, the comparison that they passed, and what was
+    assumed of the checkpoint or left behind.
+    """
 
     files: dict[str, bytes]
     manifest: Manifest
     comparison: compare.Comparison
+    notes: tuple[str, ...]
 
 
 def convert(
@@ -108,6 +111,20 @@ def find_front_end(path: Path, given: Path | None) -> FrontEnd | None:
         return read_front_end(given)
     beside = (path if path.is_dir() else path.parent) / FRONT_END_NAME
     return read_front_end(beside) if beside.exists() else None
+
+
+def assumptions(answers: FrontEndAnswers) -> tuple[str, ...]:
+    """What is taken for granted of the features, where no ``front_end.json`` says it."""
+    spec = answers.features
+    to_ms = 1000 / spec.sample_rate_hz
+    return (
+        f"assumed: {spec.coefficients} MFCC of {spec.filters} mel filters from {spec.low_hz:g} to "
+        f"{spec.high_hz:g} Hz, windows of {spec.window_samples * to_ms:g} ms every "
+        f"{spec.hop_samples * to_ms:g} ms, pre-emphasis {spec.preemphasis:g}",
+        "assumed: a running mean is subtracted, which starts at that of the calibration speech "
+        f"with the weight of {answers.prior_frames:g} frames; deviations are measured on that "
+        "speech",
+    )
 
 
 def stacked_frames(input_size: int, answers: FrontEndAnswers) -> int:
@@ -207,6 +224,7 @@ def quantize(job: Job, stage: Stage) -> Result:
     speech = Speech(job.speech, recipe.calibration_utterances)
     samples, _ = _read_speech(speech, front_end.features.sample_rate_hz, "calibration", stage)
     if isinstance(front_end, FrontEndAnswers):
+        network = replace(network, notes=(*network.notes, *assumptions(front_end)))
         front_end = complete_front_end(network, front_end, samples)
     check_fit(network, front_end)
     inputs = [steps for one in samples if len(steps := front_end.steps(one))]
@@ -234,7 +252,7 @@ def quantize(job: Job, stage: Stage) -> Result:
         MANIFEST_NAME: manifest.to_json(),
         card.NAME: card.render(manifest, flatbuffer.read(model), comparison, extra).encode(),
     }
-    return Result(files, manifest, comparison)
+    return Result(files, manifest, comparison, network.notes)
 
 
 class Encoding(NamedTuple):

@@ -252,6 +252,16 @@ def test_inspect(package):
     assert "2 x UNIDIRECTIONAL_SEQUENCE_LSTM" in run("inspect", package).stdout
 
 
+def test_what_was_assumed_is_told(checkpoint, speech, tmp_path):
+    arguments = ("--out", tmp_path / "out", "--speech", speech, "--max-eer-delta", 100)
+    few = ("--utterances", 4, "--test-utterances", 4)
+    result = run("quantize", checkpoint, *arguments, *few, COLUMNS="300")
+    assert result.exit_code == 0, result.output
+    for words in ("40 MFCC", "pre-emphasis 0.97", "a running mean", "what embedding gives"):
+        assert words in result.stdout
+    assert "assumed: 40 MFCC" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+
+
 def test_compare(package, checkpoint, speech, tmp_path):
     png = tmp_path / "scores.png"
     result = run("compare", checkpoint, package, "--speech", speech, "--json", "-", "--png", png)

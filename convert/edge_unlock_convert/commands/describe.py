@@ -54,11 +54,10 @@ def _with_front_end(found: "Description", front_end: "FrontEnd | FrontEndAnswers
     from edge_unlock_convert.checkpoint.description import Missing
     from edge_unlock_convert.errors import CheckpointError
     from edge_unlock_convert.front_end import FrontEnd
-    from edge_unlock_convert.quantize import stacked_frames
+    from edge_unlock_convert.quantize import assumptions, stacked_frames
 
-    spec = front_end.features
     size = found.network.input_size if found.network else None
-    assumed, missing = list(found.assumed), list(found.missing)
+    missing = list(found.missing)
     if isinstance(front_end, FrontEnd):
         if size not in (None, front_end.input_size):
             missing.append(
@@ -67,18 +66,11 @@ def _with_front_end(found: "Description", front_end: "FrontEnd | FrontEndAnswers
                     "Give the front end that the network was trained with.",
                 )
             )
-        return replace(found, assumed=tuple(assumed), missing=tuple(missing))
-    to_ms = 1000 / spec.sample_rate_hz
-    assumed += [
-        f"{spec.coefficients} MFCC of {spec.filters} mel filters from {spec.low_hz:g} to "
-        f"{spec.high_hz:g} Hz, windows of {spec.window_samples * to_ms:g} ms every "
-        f"{spec.hop_samples * to_ms:g} ms, pre-emphasis {spec.preemphasis:g}",
-        "a running mean is subtracted, which starts at that of the calibration speech with the "
-        f"weight of {front_end.prior_frames:g} frames; deviations are measured on that speech",
-    ]
+        return replace(found, missing=tuple(missing))
+    assumed = [*found.assumed, *assumptions(front_end)]
     try:
         if size is not None:
-            assumed.append(f"frames in a step: {stacked_frames(size, front_end)}")
+            assumed.append(f"assumed: frames in a step: {stacked_frames(size, front_end)}")
     except CheckpointError as error:
         missing.append(Missing(str(error), error.hint or ""))
     return replace(found, assumed=tuple(assumed), missing=tuple(missing))

@@ -118,7 +118,9 @@ def quantize(**options: Any) -> None:
     )
     result = conversion.quantize(job, stage)
     write_package(out, result.files, replace=options["force"])
-    show(quantization_rows(result.comparison), f"{out}: float to {options['scheme']}")
+    rows = quantization_rows(result.comparison)
+    rows += [("assumed or left behind", note.removeprefix("assumed: ")) for note in result.notes]
+    show(rows, f"{out}: float to {options['scheme']}")
 
 
 def answers(options: dict[str, Any]) -> "FrontEndAnswers":
