@@ -236,7 +236,9 @@ def test_states_that_start_at_zero(layer, steps, tmp_path, kind):
         path = save(tmp_path / "m.onnx", nodes, lstm_arrays(layer), inputs=given)
     else:
         path = save(tmp_path / "m.onnx", zeros(kind) + nodes, lstm_arrays(layer) | STARTS)
-    assert_same(read_here(path, Options()), Network((layer,)), steps)
+    found = read_here(path, Options())
+    assert_same(found, Network((layer,)), steps)
+    assert ("h0 that is given from outside" in " ".join(found.notes)) == (kind == "given")
 
 
 def test_states_that_start_elsewhere_are_refused(layer, tmp_path):

@@ -51,6 +51,8 @@ class Graph:
         inputs = [one for one in graph.input if one.name not in constants]
         self._free = {one.name for one in inputs[1:]}
         """Inputs besides the first: the states that a streaming export carries along."""
+        self.notes: dict[str, None] = {}
+        """What was assumed on the way, in its order."""
         self._values = {inputs[0].name: _input(inputs[0])} if inputs else {}
         self._nodes = Nodes(constants, self._values)
         steps = Steps(constants, self._values)
@@ -136,6 +138,9 @@ class Graph:
     def _is_start(self, name: str) -> bool:
         """Whether a state is zero, or is given from outside, where the device starts at zero."""
         if name in self._free:
+            self.notes[f"assumed: the state {name} that is given from outside starts at zero"] = (
+                None
+            )
             return True
         found = self._constants.get(name)
         if found is not None:

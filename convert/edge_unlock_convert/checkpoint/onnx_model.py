@@ -39,7 +39,7 @@ def read(path: Path, options: Options) -> Contents:
                 "If the network does not need them, name each with --drop.",
             )
         )
-    return Contents("ONNX", tracks, problems=tuple(problems))
+    return Contents("ONNX", tracks, problems=tuple(problems), notes=tuple(graph.notes))
 
 
 def _left(graph: Any, constants: Constants) -> list[str]:
