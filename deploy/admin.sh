@@ -19,12 +19,18 @@ case ${1-} in
         esac
         ;;
 esac
+status=0
+# "-": as this user no one enters the home of another, and only a relative file name needs it
 systemd-run --quiet --collect --wait "$streams" --service-type=exec \
-    --description="edge-unlock ${1-}" --working-directory="$PWD" \
+    --description="edge-unlock ${1-}" --property=WorkingDirectory=-"$PWD" \
     --property=User=edge-unlock --property=UMask=0077 --property=LimitCORE=0 \
     --property=NoNewPrivileges=yes --property=ProtectSystem=full \
     --property=LoadCredentialEncrypted=edge-unlock.key:/etc/edge-unlock/key.cred \
     --property=StateDirectory=edge-unlock --property=StateDirectoryMode=0700 \
     --setenv=EDGE_UNLOCK_HOME=/var/lib/edge-unlock \
     --setenv=EDGE_UNLOCK_CONFIG=/etc/edge-unlock/config.toml \
-    /opt/edge-unlock/bin/edge-unlock "$@"
+    /opt/edge-unlock/bin/edge-unlock "$@" || status=$?
+if [ "$status" -ge 200 ]; then # systemd.exec(5): it could not even be started
+    echo "edge-unlock-admin: error: systemd does not start it: journalctl -n 20 tells why" >&2
+fi
+exit "$status"

@@ -94,6 +94,10 @@ for person in map(json.loads, sys.stdin):
 
 uninstall() {
     local erase=$1 yes=$2 answer=
+    local logins
+    logins=$(grep -rls -- "$program" /etc/pam.d | tr '\n' ' ') || true
+    [ ! "$logins" ] || fail "logins ask for it still, and may let nobody in without: take its lines out of" \
+        "$logins(deploy/pam/README.md), then run this again"
     if [ "$erase" ] && [ ! "$yes" ]; then
         [ -t 0 ] || fail "nobody is there to confirm that the vault is to be erased: give --yes"
         read -rp "Erase the vault, its key and all settings? Everybody has to enroll again. [y/N] " answer

@@ -1,11 +1,16 @@
 """The ``edge-unlock`` command, and ``python -m edge_unlock``, from its first moment on.
 
-Nothing is imported at the top: Ctrl-C must find somebody who expects it.
+Nothing slow is imported at the top: Ctrl-C must find somebody who expects it.
 """
+
+import os
 
 
 def main() -> None:
     """Load the command and run it; Ctrl-C while it loads ends it as it does later."""
+    # before numpy loads: between blocks of silence the others of its threads would spin, on a core
+    # of their own, and what we multiply is too small to be shared among them
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from edge_unlock.secrecy import refuse_dumps  # noqa: PLC0415
 

@@ -15,9 +15,9 @@ from python_speech_features import mfcc
 
 from edge_unlock import demo
 from edge_unlock.audio import SAMPLE_RATE_HZ, File
-from edge_unlock.encoder import Encoder
-from edge_unlock.features import FeatureSpec, Float32, MfccStream
-from edge_unlock.segment import CHUNK_SAMPLES, Segmenter
+from edge_unlock.encoder.encoder import Encoder
+from edge_unlock.encoder.features import FeatureSpec, Float32, MfccStream
+from edge_unlock.segmentation.segment import CHUNK_SAMPLES, Segmenter
 
 REPEATS = 5
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 10

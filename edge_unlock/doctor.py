@@ -16,9 +16,9 @@ from edge_unlock.vault import KeyFile, Passphrase, SystemdCredential
 
 if TYPE_CHECKING:
     from edge_unlock.audio import Samples
-    from edge_unlock.model import ModelPackage
+    from edge_unlock.encoder.package import ModelPackage
+    from edge_unlock.lock.trust import Trust
     from edge_unlock.service.status import Status
-    from edge_unlock.trust import Trust
     from edge_unlock.vault import Vault
 
 MICROPHONE_S = 2.0
@@ -85,7 +85,7 @@ def _check_model(
     import numpy as np
 
     from edge_unlock.audio import SAMPLE_RATE_HZ
-    from edge_unlock.encoder import Encoder
+    from edge_unlock.encoder.encoder import Encoder
 
     package, vouched = load_model(), trust()  # before it is run
     samples = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE_HZ).astype(np.float32)
@@ -102,7 +102,7 @@ def _check_model(
 
 def _check_segmenter() -> tuple[str, ...]:
     from edge_unlock.audio import File
-    from edge_unlock.segment import Segmenter
+    from edge_unlock.segmentation.segment import Segmenter
 
     segmenter = Segmenter()
     with File(demo.utterance(demo.OWNER)) as source:
@@ -145,9 +145,9 @@ def _check_microphone(device: str | int | None) -> tuple[str, ...]:
     import numpy as np
 
     from edge_unlock.audio import SAMPLE_RATE_HZ, Microphone
-    from edge_unlock.bandwidth import bandwidth_hz
-    from edge_unlock.conditioning import Conditioner
-    from edge_unlock.segment import dbfs
+    from edge_unlock.segmentation.bandwidth import bandwidth_hz
+    from edge_unlock.segmentation.conditioning import Conditioner
+    from edge_unlock.segmentation.segment import dbfs
 
     blocks: list[Samples] = []
     with Microphone(device) as microphone:

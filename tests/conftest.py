@@ -8,10 +8,10 @@ import hypothesis
 import pytest
 
 from edge_unlock.audio import File
-from edge_unlock.encoder import Encoder
-from edge_unlock.hearing import Heard, hear
-from edge_unlock.model import ModelPackage
-from edge_unlock.segment import Segmenter
+from edge_unlock.encoder.encoder import Encoder
+from edge_unlock.encoder.package import ModelPackage
+from edge_unlock.lock.hearing import Heard, hear
+from edge_unlock.segmentation.segment import Segmenter
 from tests import speech
 
 # how long an example takes says more of the machine than of us

@@ -25,14 +25,14 @@ from typing import Any
 import click
 
 from edge_unlock.config import CONFIG_NAME, Settings
+from edge_unlock.encoder.package import ModelPackage, shipped_package
 from edge_unlock.errors import EdgeUnlockError, PolicyError
-from edge_unlock.model import ModelPackage, shipped_package
-from edge_unlock.policy import Attempts
-from edge_unlock.trust import policy_for, trust
+from edge_unlock.lock.trust import policy_for, trust
 from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Passphrase, Vault, transfer
-from edge_unlock.vault.journal import State
+from edge_unlock.vault.attempts import Attempts
 from edge_unlock.vault.manifest import Manifest
 from edge_unlock.vault.passphrase import Argon2Cost
+from edge_unlock.vault.state import State
 
 LONGEST_S = 10
 """What takes longer hangs."""

@@ -7,16 +7,16 @@ import numpy as np
 import soundfile
 
 from edge_unlock.audio import File, Samples
-from edge_unlock.encoder import Encoder
-from edge_unlock.gatekeeper import Gatekeeper
-from edge_unlock.hearing import hear
-from edge_unlock.model import ModelPackage
-from edge_unlock.policy import Uptime, uptime
-from edge_unlock.recognizer import Recognizer
-from edge_unlock.scoring import Scorer
-from edge_unlock.segment import Segmenter
+from edge_unlock.encoder.encoder import Encoder
+from edge_unlock.encoder.package import ModelPackage
+from edge_unlock.lock.gatekeeper import Gatekeeper
+from edge_unlock.lock.hearing import hear
+from edge_unlock.scoring.recognizer import Recognizer
+from edge_unlock.scoring.scorer import Scorer
+from edge_unlock.segmentation.segment import Segmenter
 from edge_unlock.service.reporter import Reporter
 from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Vault
+from edge_unlock.vault.attempts import Uptime, uptime
 from tests import speech
 
 OWNER, STRANGER = "alice", "bob"

@@ -26,10 +26,10 @@ import numpy as np
 from edge_unlock.actions import Command, Relay
 from edge_unlock.actions.line import FAKE_VARIABLE
 from edge_unlock.audio import Fake
-from edge_unlock.door import Door
-from edge_unlock.hearing import Hearing
-from edge_unlock.listener import Listener
-from edge_unlock.segment import Segmenter
+from edge_unlock.lock.door import Door
+from edge_unlock.lock.hearing import Hearing
+from edge_unlock.segmentation.segment import Segmenter
+from edge_unlock.service.listener import Listener
 from tests.gpio import PIN, Line, wait_until
 from tests.installation import OWNER, Household, reporter
 

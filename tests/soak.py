@@ -25,12 +25,12 @@ import numpy as np
 from edge_unlock.actions import Command, Fake
 from edge_unlock.audio import Lasting, Samples, lasting
 from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ
-from edge_unlock.door import Door, Outcome
 from edge_unlock.errors import DeviceError
-from edge_unlock.hearing import Hearing
-from edge_unlock.listener import Listener
-from edge_unlock.policy import Uptime
-from edge_unlock.segment import Segmenter
+from edge_unlock.lock.door import Door, Outcome
+from edge_unlock.lock.hearing import Hearing
+from edge_unlock.segmentation.segment import Segmenter
+from edge_unlock.service.listener import Listener
+from edge_unlock.vault.attempts import Uptime
 from tests.installation import OWNER, STRANGER, Household, reporter
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_unlock.encoder.nontarget import USUAL_ENROLLED
+from edge_unlock.encoder.package import MANIFEST_NAME, Manifest
 from edge_unlock.errors import ConfigError
-from edge_unlock.model import MANIFEST_NAME, Manifest
-from edge_unlock.nontarget import USUAL_ENROLLED
 from edge_unlock_convert.compare import Comparison
 from edge_unlock_convert.flatbuffer import Graph
 from edge_unlock_convert.network import Network

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.network import GATES, Network, run
 
 WeightRange = Literal["minmax", "output"]

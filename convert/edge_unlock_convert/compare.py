@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert import metrics, network, quantized
 from edge_unlock_convert.errors import QualityError, SpeechError
 from edge_unlock_convert.metrics import Trials

@@ -14,12 +14,12 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_unlock.calibration import Calibration, Quality
-from edge_unlock.encoder import Encoder
+from edge_unlock.encoder.calibration import Calibration, Quality
+from edge_unlock.encoder.encoder import Encoder
+from edge_unlock.encoder.features import Float32
+from edge_unlock.encoder.package import ModelPackage
+from edge_unlock.encoder.similarity import Similarity, unit
 from edge_unlock.errors import AudioError
-from edge_unlock.features import Float32
-from edge_unlock.model import ModelPackage
-from edge_unlock.similarity import Similarity, unit
 from edge_unlock_convert import checkpoint, network, ship, thresholds
 from edge_unlock_convert.corpus import Utterance, middle, read_corpus
 from edge_unlock_convert.front_end import read_front_end

@@ -1,6 +1,6 @@
 """What stands between samples and the network: MFCC, normalization, stacking.
 
-The computation is the device's own (``edge_unlock.features``); nothing is computed twice in
+The computation is the device's own (``edge_unlock.encoder.features``); nothing is computed twice in
 two ways.
 """
 
@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edge_unlock.features import (
+from edge_unlock.encoder.features import (
     FeatureSpec,
     Float32,
     MfccStream,
     Normalization,
     NormalizationStream,
 )
-from edge_unlock.model import EncoderSpec
+from edge_unlock.encoder.package import EncoderSpec
 from edge_unlock_convert.errors import CheckpointError, SpeechError
 
 FRONT_END_NAME = "front_end.json"

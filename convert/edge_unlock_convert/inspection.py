@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from edge_unlock.model import Manifest, ModelPackage
-from edge_unlock.signature import SIGNATURE_NAME
+from edge_unlock.encoder.package import Manifest, ModelPackage
+from edge_unlock.encoder.signature import SIGNATURE_NAME
 from edge_unlock_convert import flatbuffer
 
 

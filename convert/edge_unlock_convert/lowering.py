@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.flatbuffer import CELL_STATE_INPUT, COARSEST_CELL_SCALE, FINEST_CELL_SCALE
 from edge_unlock_convert.network import GATES, Dense, LstmLayer, Network
 from edge_unlock_convert.statistics import Span, Statistics, measure

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_unlock.encoder import ATTENTION_LOGIT_LIMIT
-from edge_unlock.features import Float32
+from edge_unlock.encoder.encoder import ATTENTION_LOGIT_LIMIT
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.errors import CheckpointError
 
 Activation = Literal["linear", "relu"]

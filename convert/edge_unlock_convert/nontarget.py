@@ -7,8 +7,8 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from edge_unlock.calibration import CALIBRATED_SECONDS, Quality
-from edge_unlock.nontarget import USUAL_ENROLLED, NonTarget, upper_quantiles
+from edge_unlock.encoder.calibration import CALIBRATED_SECONDS, Quality
+from edge_unlock.encoder.nontarget import USUAL_ENROLLED, NonTarget, upper_quantiles
 
 Floats = NDArray[np.float64]
 

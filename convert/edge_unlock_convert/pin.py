@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from edge_unlock import shipped
-from edge_unlock.model import ModelPackage
+from edge_unlock.encoder import shipped
+from edge_unlock.encoder.package import ModelPackage
 from edge_unlock_convert.errors import ConversionError
 
 TEXT = '''"""The model package that ships. Written by `edge-unlock-convert pin`: do not edit."""

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 from numpy.typing import ArrayLike
 
-from edge_unlock.features import FeatureSpec, Float32, Normalization
-from edge_unlock.model import (
+from edge_unlock.encoder.features import FeatureSpec, Float32, Normalization
+from edge_unlock.encoder.package import (
     MANIFEST_NAME,
     EncoderSpec,
     Manifest,

@@ -14,17 +14,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_unlock.errors import ConfigError
-from edge_unlock.features import Float32
-from edge_unlock.model import (
+from edge_unlock.encoder.features import Float32
+from edge_unlock.encoder.nontarget import USUAL_ENROLLED
+from edge_unlock.encoder.package import (
     MANIFEST_NAME,
     Manifest,
     ModelPackage,
     OperatingPoint,
     PackagedFile,
 )
-from edge_unlock.nontarget import USUAL_ENROLLED
-from edge_unlock.similarity import Similarity, unit
+from edge_unlock.encoder.similarity import Similarity, unit
+from edge_unlock.errors import ConfigError
 from edge_unlock_convert import card, checkpoint, flatbuffer, quantize, thresholds
 from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
 from edge_unlock_convert.front_end import read_front_end

@@ -1,4 +1,4 @@
-"""Makes Ed25519 keys and signs packages; ``edge_unlock.signature`` checks on the device."""
+"""Makes Ed25519 keys and signs packages; ``edge_unlock.encoder.signature`` checks on the device."""
 
 import os
 from pathlib import Path
@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from edge_unlock.model import MANIFEST_NAME, ModelPackage
-from edge_unlock.signature import CONTEXT, SIGNATURE_NAME
+from edge_unlock.encoder.package import MANIFEST_NAME, ModelPackage
+from edge_unlock.encoder.signature import CONTEXT, SIGNATURE_NAME
 from edge_unlock_convert.errors import ConversionError
 
 PUBLIC_SUFFIX = ".pub"

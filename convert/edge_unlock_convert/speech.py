@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edge_unlock.encoder.features import Float32
 from edge_unlock.errors import AudioError, ConfigError
-from edge_unlock.features import Float32
 from edge_unlock_convert.corpus import SUFFIXES, UNKNOWN, Utterance, read_corpus
 from edge_unlock_convert.errors import SpeechError
 

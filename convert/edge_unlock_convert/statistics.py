@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.network import BATCH_SEQUENCES, Network, run_dense, run_lstm
 
 BITS = 12

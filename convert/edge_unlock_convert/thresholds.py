@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_unlock.audio import SAMPLE_RATE_HZ
-from edge_unlock.calibration import Calibration, Quality
-from edge_unlock.encoder import Encoder
-from edge_unlock.features import Float32
-from edge_unlock.model import Manifest, ModelPackage, OperatingPoint
-from edge_unlock.nontarget import USUAL_ENROLLED, NonTarget
-from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
-from edge_unlock.segment import Segmenter
-from edge_unlock.similarity import Similarity, unit
+from edge_unlock.encoder.calibration import Calibration, Quality
+from edge_unlock.encoder.encoder import Encoder
+from edge_unlock.encoder.features import Float32
+from edge_unlock.encoder.nontarget import USUAL_ENROLLED, NonTarget
+from edge_unlock.encoder.package import Manifest, ModelPackage, OperatingPoint
+from edge_unlock.encoder.similarity import Similarity, unit
+from edge_unlock.segmentation.quality import VERIFY_LIMITS, speech_seconds
+from edge_unlock.segmentation.segment import Segmenter
 from edge_unlock_convert.corpus import Utterance, middle
 from edge_unlock_convert.metrics import cllr, fit_calibration
 from edge_unlock_convert.nontarget import Group, fit_nontarget

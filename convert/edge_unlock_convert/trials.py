@@ -7,8 +7,8 @@ speaker, is then compared with every template. This is repeated with other utter
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_unlock.features import Float32
-from edge_unlock.similarity import Similarity, unit
+from edge_unlock.encoder.features import Float32
+from edge_unlock.encoder.similarity import Similarity, unit
 from edge_unlock_convert.metrics import Trials
 
 COSINE = Similarity(None)

@@ -16,15 +16,15 @@ import click
 import numpy as np
 
 from edge_unlock.audio import File
-from edge_unlock.band import Band
-from edge_unlock.calibration import Quality
-from edge_unlock.encoder import Embedding, Encoder
+from edge_unlock.encoder.calibration import Quality
+from edge_unlock.encoder.encoder import Embedding, Encoder
+from edge_unlock.encoder.package import ModelPackage
 from edge_unlock.errors import EdgeUnlockError
-from edge_unlock.hearing import Heard, Hearing
-from edge_unlock.model import ModelPackage
-from edge_unlock.quality import VERIFY_LIMITS, speech_seconds
-from edge_unlock.scoring import Scorer, accepts, rate_name
-from edge_unlock.segment import Segmenter
+from edge_unlock.lock.hearing import Heard, Hearing
+from edge_unlock.scoring.band import Band
+from edge_unlock.scoring.scorer import Scorer, accepts, rate_name
+from edge_unlock.segmentation.quality import VERIFY_LIMITS, speech_seconds
+from edge_unlock.segmentation.segment import Segmenter
 from edge_unlock_convert.corpus import read_corpus
 
 ENROLLED = 3

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from edge_unlock.audio import File
-from edge_unlock.encoder import Encoder
-from edge_unlock.enrollment import Enrollment
+from edge_unlock.encoder.encoder import Encoder
+from edge_unlock.encoder.features import Float32
+from edge_unlock.encoder.package import ModelPackage
 from edge_unlock.errors import EnrollmentError
-from edge_unlock.features import Float32
-from edge_unlock.hearing import Heard, hear
-from edge_unlock.model import ModelPackage
-from edge_unlock.quality import Fault
-from edge_unlock.scoring import Scorer, accepts
-from edge_unlock.segment import Segmenter
+from edge_unlock.lock.enrollment import Enrollment
+from edge_unlock.lock.hearing import Heard, hear
+from edge_unlock.scoring.scorer import Scorer, accepts
+from edge_unlock.segmentation.quality import Fault
+from edge_unlock.segmentation.segment import Segmenter
 from edge_unlock_convert.corpus import read_corpus
 
 FILES, SPOILED = 5, 1000

@@ -29,7 +29,7 @@ from edge_unlock.demo import (
     throwaway_installation,
     utterance,
 )
-from edge_unlock.segment import Segmenter, SegmenterSettings
+from edge_unlock.segmentation.segment import Segmenter, SegmenterSettings
 
 CORE = 0
 PAUSE_S = 1.5

@@ -23,13 +23,18 @@ import soxr
 from scipy.signal import butter, sosfilt
 
 from edge_unlock.audio import SAMPLE_RATE_HZ, File, Samples
-from edge_unlock.calibration import Quality
-from edge_unlock.encoder import Encoder
+from edge_unlock.encoder.calibration import Quality
+from edge_unlock.encoder.encoder import Encoder
 from edge_unlock.errors import EdgeUnlockError
-from edge_unlock.hearing import hear
-from edge_unlock.quality import ENROLL_LIMITS, VERIFY_LIMITS, QualityLimits, speech_seconds
-from edge_unlock.scoring import Scorer, accepts
-from edge_unlock.segment import Segmenter
+from edge_unlock.lock.hearing import hear
+from edge_unlock.scoring.scorer import Scorer, accepts
+from edge_unlock.segmentation.quality import (
+    ENROLL_LIMITS,
+    VERIFY_LIMITS,
+    QualityLimits,
+    speech_seconds,
+)
+from edge_unlock.segmentation.segment import Segmenter
 from edge_unlock_convert.corpus import read_corpus
 
 SPEAKERS, RECORDINGS = 10, 5

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert import checkpoint, compare, quantize
 from edge_unlock_convert.calibration import RANGES
 from edge_unlock_convert.card import quantization_rows

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 
 
 def resemblyzer(samples: Float32, rate_hz: int) -> Float32:

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import click
 import numpy as np
 
-from edge_unlock.calibration import Quality
+from edge_unlock.encoder.calibration import Quality
+from edge_unlock.encoder.package import ModelPackage
+from edge_unlock.encoder.similarity import unit
 from edge_unlock.errors import EdgeUnlockError
-from edge_unlock.model import ModelPackage
-from edge_unlock.place import Utterance, survey
-from edge_unlock.scoring import Scorer, accepts
-from edge_unlock.similarity import unit
+from edge_unlock.scoring.place import Utterance, survey
+from edge_unlock.scoring.scorer import Scorer, accepts
 from edge_unlock.vault import Template
 from edge_unlock_convert import ship, thresholds
 from edge_unlock_convert.corpus import read_corpus

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert import checkpoint, compare, quantize
 from edge_unlock_convert.calibration import RANGES, Range
 from edge_unlock_convert.clipping import WeightRange

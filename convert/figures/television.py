@@ -19,14 +19,14 @@ from typing import NamedTuple
 import numpy as np
 from enrollment import Remembering, listen
 
-from edge_unlock.encoder import Encoder
-from edge_unlock.gatekeeper import Gatekeeper
-from edge_unlock.hearing import Heard
-from edge_unlock.model import ModelPackage
-from edge_unlock.policy import Uptime
-from edge_unlock.recognizer import Recognizer
-from edge_unlock.scoring import Scorer, rate_name
+from edge_unlock.encoder.encoder import Encoder
+from edge_unlock.encoder.package import ModelPackage
+from edge_unlock.lock.gatekeeper import Gatekeeper
+from edge_unlock.lock.hearing import Heard
+from edge_unlock.scoring.recognizer import Recognizer
+from edge_unlock.scoring.scorer import Scorer, rate_name
 from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Vault
+from edge_unlock.vault.attempts import Uptime
 
 CORPUS = "speechocean762"
 ENROLLED, TRIES, VISITS = 5, 3, 8

@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edge_unlock.errors import ActionError
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 
 
 class Action(Protocol):

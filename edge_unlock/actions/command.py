@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_unlock.actions.action import require_acceptance
 from edge_unlock.closing import Closing
 from edge_unlock.errors import ActionError
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 
 GRACE_S = 2.0
 """A program that took too long has so long to put things in order."""

@@ -5,7 +5,7 @@ import threading
 from edge_unlock.actions.action import require_acceptance
 from edge_unlock.closing import Closing
 from edge_unlock.errors import ActionError
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 
 
 class Fake(Closing):

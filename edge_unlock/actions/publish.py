@@ -8,7 +8,7 @@ from edge_unlock.actions.action import require_acceptance
 from edge_unlock.closing import Closing
 from edge_unlock.errors import ActionError
 from edge_unlock.mqtt.connection import Connection, Delivery
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 from edge_unlock.vault.record import utc_now
 
 ACKNOWLEDGED_S: Final = 5.0

@@ -13,7 +13,7 @@ from edge_unlock.actions.holder import FAILED, OFF, ON, PULSE
 from edge_unlock.actions.line import FAKE_VARIABLE
 from edge_unlock.closing import Closing
 from edge_unlock.errors import ActionError
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 
 START_S = 20.0
 """A holder has so long to get ready: on a Pi Zero with a slow card it takes seconds."""

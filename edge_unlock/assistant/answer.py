@@ -17,8 +17,8 @@ import msgspec
 if TYPE_CHECKING:
     from wyoming.event import Event
 
-    from edge_unlock.model import Manifest
-    from edge_unlock.recognizer import Decision
+    from edge_unlock.encoder.package import Manifest
+    from edge_unlock.scoring.recognizer import Decision
 
 SPEAKER: Final = "speaker"
 """The field of a transcript that names who spoke."""

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from edge_unlock.gatekeeper import Gatekeeper
-    from edge_unlock.hearing import Heard
-    from edge_unlock.recognizer import Decision
+    from edge_unlock.lock.gatekeeper import Gatekeeper
+    from edge_unlock.lock.hearing import Heard
+    from edge_unlock.scoring.recognizer import Decision
 
 END_S: Final = 0.5
 """So long is waited for what is being judged when the server is to end, within a second."""

@@ -11,8 +11,8 @@ import numpy as np
 from edge_unlock.audio import Samples
 from edge_unlock.audio.resample import MonoResampler
 from edge_unlock.errors import AssistantError, AudioError
-from edge_unlock.hearing import Heard
-from edge_unlock.segment import Segment, Segmenter
+from edge_unlock.lock.hearing import Heard
+from edge_unlock.segmentation.segment import Segment, Segmenter
 
 MAX_AUDIO_S: Final = 60.0
 """Nobody asks an assistant for longer; bounds what a client can make us keep and judge."""

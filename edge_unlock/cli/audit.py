@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 
 if TYPE_CHECKING:
     from edge_unlock.vault.audit import Entry
@@ -48,7 +49,8 @@ def verify(session: Session) -> None:
 
 
 def _words(entry: "Entry") -> str:
-    told = (f"{field}={_shown(value)}" for field, value in entry.fields.items())
+    known = {field: value for field, value in entry.fields.items() if value is not None}
+    told = (f"{field}={_shown(value)}" for field, value in known.items())
     return "  ".join([f"{entry.line:6}", entry.time, entry.event, *told])
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_unlock.cli.options import rate_options
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 
 if TYPE_CHECKING:
-    from edge_unlock.place import Share, Survey, Utterance
-    from edge_unlock.quality import Fault
+    from edge_unlock.scoring.place import Share, Survey, Utterance
+    from edge_unlock.segmentation.quality import Fault
 
 DEFAULT_MINUTES = 5.0
 NOISY_SHARE = 1 / 3
@@ -62,7 +63,7 @@ def calibrate(
     if forget:
         _forget(session, yes)
         return
-    from edge_unlock.place import survey
+    from edge_unlock.scoring.place import survey
 
     templates = session.vault.templates(session.identity)
     heard, faults = _hear(session, recordings, device, minutes, as_json)
@@ -92,9 +93,9 @@ def _hear(
     session: Session, recordings: Sequence[str], device: str | None, minutes: float, as_json: bool
 ) -> tuple[list[Utterance], Counter[Fault]]:
     """What others said, and how often it could not be used."""
-    from edge_unlock.calibration import Quality
-    from edge_unlock.place import MOST_UTTERANCES, Utterance
-    from edge_unlock.quality import VERIFY_LIMITS, Fault, speech_seconds
+    from edge_unlock.encoder.calibration import Quality
+    from edge_unlock.scoring.place import MOST_UTTERANCES, Utterance
+    from edge_unlock.segmentation.quality import VERIFY_LIMITS, Fault, speech_seconds
 
     if not (recordings or as_json):
         click.echo(

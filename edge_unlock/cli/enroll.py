@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_unlock.cli.options import input_options, rate_options
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 from edge_unlock.errors import EnrollmentError, UserExistsError
 
 if TYPE_CHECKING:
-    from edge_unlock.enrollment import Enrollment
-    from edge_unlock.hearing import Heard
-    from edge_unlock.quality import Fault
+    from edge_unlock.lock.enrollment import Enrollment
+    from edge_unlock.lock.hearing import Heard
+    from edge_unlock.segmentation.quality import Fault
     from edge_unlock.vault import Template
 
     Dropped = tuple[str | None, Fault]
@@ -64,7 +65,7 @@ def enroll(
     It is 4 if there were not enough, or if nobody can tell which voice is meant: then nothing is
     stored.
     """
-    from edge_unlock.enrollment import MIN_UTTERANCES, Enrollment
+    from edge_unlock.lock.enrollment import MIN_UTTERANCES, Enrollment
     from edge_unlock.vault import Consent, validate_user_name
     from edge_unlock.vault.record import utc_now
 
@@ -179,7 +180,7 @@ def _offer(
 
 def _settle(enrollment: Enrollment, as_json: bool) -> list[Dropped]:
     """Leave out what others said, and tell so."""
-    from edge_unlock.quality import Fault
+    from edge_unlock.segmentation.quality import Fault
 
     dropped: list[Dropped] = [(path, Fault.OTHER_SPEAKER) for path in enrollment.settle()]
     for path, fault in dropped:

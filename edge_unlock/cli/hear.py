@@ -14,13 +14,14 @@ from edge_unlock.cli.options import (
     scores_option,
     timeout_option,
 )
-from edge_unlock.cli.session import STREAM, Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import STREAM, Session
 from edge_unlock.cli.wording import EXIT_CODES, fields, hints, words_of
 from edge_unlock.errors import NoSpeechError
 
 if TYPE_CHECKING:
-    from edge_unlock.hearing import Heard
-    from edge_unlock.recognizer import Decision
+    from edge_unlock.lock.hearing import Heard
+    from edge_unlock.scoring.recognizer import Decision
 
 
 @click.command()

@@ -17,17 +17,18 @@ from edge_unlock.cli.options import (
     scores_option,
     timeout_option,
 )
-from edge_unlock.cli.session import STREAM, Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import STREAM, Session
 from edge_unlock.cli.wording import EXIT_CODES, fields, hints, words_of
 from edge_unlock.errors import ActionError, NoSpeechError, StatusError
 
 if TYPE_CHECKING:
     from edge_unlock.actions import Action
-    from edge_unlock.door import Outcome
     from edge_unlock.errors import DeviceError
-    from edge_unlock.hearing import Hearing
+    from edge_unlock.lock.door import Outcome
+    from edge_unlock.lock.hearing import Hearing
     from edge_unlock.mqtt.connection import Connection
-    from edge_unlock.recognizer import Decision
+    from edge_unlock.scoring.recognizer import Decision
     from edge_unlock.service.notify import Notify
     from edge_unlock.service.reporter import Reporter
     from edge_unlock.service.status import Observer
@@ -100,9 +101,9 @@ def listen(
     The exit status is that of the best thing that happened: 0 only if somebody was accepted, and
     1 if an action failed.
     """
-    from edge_unlock.door import Door, Outcome
-    from edge_unlock.listener import Listener
+    from edge_unlock.lock.door import Door, Outcome
     from edge_unlock.service.ending import Ending
+    from edge_unlock.service.listener import Listener
     from edge_unlock.service.notify import Notify
 
     on_unlock = ctx.meta.get("on_unlock")
@@ -119,14 +120,15 @@ def listen(
     gatekeeper = ctx.with_resource(
         session.gatekeeper(name, operating_point, device, continuous=True)
     )
-    door = ctx.with_resource(Door(actions))
     refractory_s = session.settings.refractory_s if is_live else 0.0
 
     def beat() -> None:
         notify.beat()
         ending.check()
 
-    listener = Listener(gatekeeper, door, log, reporter, refractory_s=refractory_s, beat=beat)
+    listener = ctx.with_resource(
+        Listener(gatekeeper, Door(actions), log, reporter, refractory_s=refractory_s, beat=beat)
+    )
     deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
     early = session.settings.early if early is None else early
     exit_codes: set[int] = set()
@@ -176,7 +178,7 @@ def _actions(
     show_scores: bool,
 ) -> list[Action]:
     """Make the actions of the configuration, and that of the command line."""
-    from edge_unlock.actions import Command, Publish, Relay
+    from edge_unlock import actions as kinds  # each takes its libraries along when it is made
     from edge_unlock.config import CommandSettings, RelaySettings
 
     settings = session.settings
@@ -186,15 +188,15 @@ def _actions(
     actions: list[Action] = []
     for one in wanted:
         if isinstance(one, RelaySettings):
-            relay = Relay(one.pin, active_high=one.active_high, pulse_s=one.pulse_s)
+            relay = kinds.Relay(one.pin, active_high=one.active_high, pulse_s=one.pulse_s)
             actions.append(relay)
         elif isinstance(one, CommandSettings):
             timeout_s = one.timeout_s or settings.action_timeout_s
             actions.append(
-                Command(one.arguments, timeout_s, reserved=reserved, show_score=show_scores)
+                kinds.Command(one.arguments, timeout_s, reserved=reserved, show_score=show_scores)
             )
         elif broker is not None:  # or the settings had been refused
-            actions.append(Publish(broker, one.topic, one.message))
+            actions.append(kinds.Publish(broker, one.topic, one.message))
     return actions
 
 
@@ -239,7 +241,7 @@ def _hearings(
     early: bool,
 ) -> Generator[Hearing, None, None]:
     """What there is to hear: each input in turn, or the microphone for as long as it takes."""
-    from edge_unlock.hearing import Hearing
+    from edge_unlock.lock.hearing import Hearing
 
     def tell(error: DeviceError | None) -> None:
         words = f"{error}; waiting for it\nhint: {error.hint}" if error else "it hears again"

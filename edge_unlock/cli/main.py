@@ -25,14 +25,23 @@ from edge_unlock.cli.wyoming import wyoming
 from edge_unlock.errors import EdgeUnlockError, UnansweredError
 
 DEBUG_VARIABLE = "EDGE_UNLOCK_DEBUG"
+NO_VARIABLE = ""
 
 
 class _Group(click.Group):
     """Turns every failure into one line, a hint and an exit code; tracebacks on request only."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the command line.
+
+        Shells ask for completions by a variable and no argument. Where one stands it is a command,
+        which must not end as if it had been done because of what the environment says.
+        """
+        words = args[0] if args else settings.get("args")
+        if sys.argv[1:] if words is None else words:
+            settings["complete_var"] = NO_VARIABLE
         try:
-            return super().main(*args, **kwargs)
+            return super().main(*args, **settings)
         except Exception as error:  # whatever it is, it must not look like success
             if os.environ.get(DEBUG_VARIABLE):
                 traceback.print_exc()

@@ -11,9 +11,9 @@ import numpy as np
 from edge_unlock.audio import Samples, SampleSource
 from edge_unlock.audio.source import SAMPLE_RATE_HZ
 from edge_unlock.closing import Closing
-from edge_unlock.conditioning import Conditioner
-from edge_unlock.quality import ENROLL_LIMITS, Fault
-from edge_unlock.segment import CLIPPED_LEVEL, dbfs
+from edge_unlock.segmentation.conditioning import Conditioner
+from edge_unlock.segmentation.quality import ENROLL_LIMITS, Fault
+from edge_unlock.segmentation.segment import CLIPPED_LEVEL, dbfs
 
 WIDTH: Final = 30
 LOWEST_DBFS: Final = -60.0

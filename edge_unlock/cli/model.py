@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 from edge_unlock.vault.policy import SOLE_FACTOR
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def model() -> None:
 @click.pass_obj
 def show(session: Session, as_json: bool) -> None:
     """Show the model package in use, and what the vault accepts."""
-    from edge_unlock.trust import policy_for
+    from edge_unlock.lock.trust import policy_for
 
     sealed, in_use = session.sealed_policy, policy_for(session.package)
     if as_json:
@@ -77,8 +78,8 @@ def accept(
 
     It shows what changes, and takes the vault's key.
     """
-    from edge_unlock.scoring import Scorer, rate_name
-    from edge_unlock.trust import policy_for
+    from edge_unlock.lock.trust import policy_for
+    from edge_unlock.scoring.scorer import Scorer, rate_name
 
     old = session.sealed_policy
     flags: frozenset[str] = frozenset()

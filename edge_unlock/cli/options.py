@@ -37,7 +37,7 @@ def rate_options(help_text: str) -> Callable[[F], F]:
         @wraps(command)
         def run(*args: Any, operating_point: str | None, far: float | None, **options: Any) -> Any:
             if far is not None:
-                from edge_unlock.scoring import rate_name
+                from edge_unlock.scoring.scorer import rate_name
 
                 if operating_point is not None:
                     raise click.UsageError("--operating-point and --far exclude each other")

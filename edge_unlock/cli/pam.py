@@ -24,7 +24,7 @@ from edge_unlock.login.pam import Login
 from edge_unlock.vault.policy import SOLE_FACTOR
 
 if TYPE_CHECKING:
-    from edge_unlock.recognizer import Decision
+    from edge_unlock.scoring.recognizer import Decision
 
 TRIES = 3
 TIME_S = 30.0

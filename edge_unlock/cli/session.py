@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from edge_unlock.cli.passphrase import passphrase_asker
 from edge_unlock.closing import Closing
-from edge_unlock.errors import ConfigError, DeviceError, KeySourceError, PolicyError, VaultError
+from edge_unlock.errors import ConfigError, DeviceError, KeySourceError, PolicyError
 
 if TYPE_CHECKING:
     from edge_unlock.audio import SampleSource
     from edge_unlock.config import Settings
-    from edge_unlock.encoder import Encoder
-    from edge_unlock.gatekeeper import Gatekeeper
-    from edge_unlock.hearing import Heard
-    from edge_unlock.model import ModelPackage
-    from edge_unlock.scoring import Scorer
-    from edge_unlock.segment import Segmenter
-    from edge_unlock.trust import Trust
+    from edge_unlock.encoder.encoder import Encoder
+    from edge_unlock.encoder.package import ModelPackage
+    from edge_unlock.lock.gatekeeper import Gatekeeper
+    from edge_unlock.lock.hearing import Heard
+    from edge_unlock.lock.trust import Trust
+    from edge_unlock.scoring.scorer import Scorer
+    from edge_unlock.segmentation.segment import Segmenter
     from edge_unlock.vault import KeySource, ModelIdentity, Policy, Vault
-
-PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_PASSPHRASE_FILE"  # noqa: S105  # a name
-NEW_PASSPHRASE_FILE_VARIABLE = "EDGE_UNLOCK_NEW_PASSPHRASE_FILE"  # noqa: S105  # a name
-
-MAX_PASSPHRASE_FILE_BYTES = 4096
 
 STREAM = "-"
 """The input that is raw PCM on standard input."""
@@ -80,7 +75,7 @@ class Session(Closing):
     @cached_property
     def package(self) -> ModelPackage:
         """The model package in use, whole, but perhaps of somebody whom nobody trusts."""
-        from edge_unlock.model import ModelPackage
+        from edge_unlock.encoder.package import ModelPackage
 
         return ModelPackage.load(self._model or self.settings.model, self.settings.trusted_key)
 
@@ -92,7 +87,7 @@ class Session(Closing):
     @cached_property
     def trust(self) -> Trust:
         """Who vouches for the package; raises ``PolicyError`` where nobody does."""
-        from edge_unlock.trust import trust
+        from edge_unlock.lock.trust import trust
         from edge_unlock.vault import Vault
 
         if not Vault.exists(self.home):
@@ -106,7 +101,7 @@ class Session(Closing):
 
         Raises ``PolicyError`` for another.
         """
-        from edge_unlock.trust import policy_for
+        from edge_unlock.lock.trust import policy_for
 
         _ = self.trust  # or it raises
         return self.sealed_policy or policy_for(self.package)
@@ -119,7 +114,7 @@ class Session(Closing):
 
     def first_policy(self) -> Policy | None:
         """What a new vault decides by; None where somebody has to accept the package first."""
-        from edge_unlock.trust import policy_for, trust
+        from edge_unlock.lock.trust import policy_for, trust
 
         try:
             trust(self.package, None, is_new=True)
@@ -131,7 +126,7 @@ class Session(Closing):
     @cached_property
     def encoder(self) -> Encoder:
         """The encoder of the package, which is run only if it is trusted."""
-        from edge_unlock.encoder import Encoder
+        from edge_unlock.encoder.encoder import Encoder
 
         _ = self.trust  # or it raises
         return Encoder(self.package)
@@ -139,7 +134,7 @@ class Session(Closing):
     @cached_property
     def scorer(self) -> Scorer:
         """The scorer of the package, as loose as the policy allows at most."""
-        from edge_unlock.scoring import Scorer, rate_name
+        from edge_unlock.scoring.scorer import Scorer, rate_name
 
         sealed, wished = self.policy.false_accept_rate, self.settings.far
         default = wished if wished is not None else sealed
@@ -167,7 +162,7 @@ class Session(Closing):
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter, with its VAD loaded."""
-        from edge_unlock.segment import Segmenter
+        from edge_unlock.segmentation.segment import Segmenter
 
         return Segmenter()
 
@@ -190,8 +185,8 @@ class Session(Closing):
         continuous: bool = False,
     ) -> Gatekeeper:
         """Who judges: whether it is ``name``, or who of the enrolled it is."""
-        from edge_unlock.gatekeeper import Gatekeeper
-        from edge_unlock.recognizer import Recognizer
+        from edge_unlock.lock.gatekeeper import Gatekeeper
+        from edge_unlock.scoring.recognizer import Recognizer
         from edge_unlock.vault import validate_user_name
 
         return Gatekeeper(
@@ -249,7 +244,7 @@ class Session(Closing):
 
     def hear_all(self, path: str) -> list[Heard]:
         """All utterances of one input, of 5 minutes at most."""
-        from edge_unlock.hearing import hear
+        from edge_unlock.lock.hearing import hear
 
         with self.source(path, None, MAX_WHOLE_S) as source:
             return list(hear(source, self.segmenter))
@@ -257,7 +252,7 @@ class Session(Closing):
     def hear_metered(self, device: str | None) -> Generator[Heard, None, None]:
         """Utterances at the microphone as they end, with a level meter if a terminal shows it."""
         from edge_unlock.cli.meter import Meter
-        from edge_unlock.hearing import hear
+        from edge_unlock.lock.hearing import hear
 
         if not sys.stderr.isatty():
             yield from self.hear_each((), device, None)
@@ -273,7 +268,7 @@ class Session(Closing):
         self, paths: Sequence[str], device: str | None, deadline_s: float | None
     ) -> Generator[Heard, None, None]:
         """Utterances as they end, embedded: of the inputs in turn, or of the microphone."""
-        from edge_unlock.hearing import hear
+        from edge_unlock.lock.hearing import hear
 
         chosen: Sequence[str | None] = paths or (None,)
         for path in chosen:
@@ -288,54 +283,3 @@ class Session(Closing):
 
         chosen = self.device(device)
         return Lasting(lambda: Microphone(chosen, timeout_s=SILENT_DEVICE_S), tell)
-
-
-def passphrase_asker(prompt: str, *, new: bool) -> Callable[[], str]:
-    """How a passphrase is obtained: from a file that the environment names, or by a prompt.
-
-    A ``new`` one has a variable of its own, for commands that need the old one as well.
-    What nobody sees does not count: blanks and line ends around it, an editor's byte order mark.
-    """
-
-    def ask() -> str:
-        path = os.environ.get(NEW_PASSPHRASE_FILE_VARIABLE) if new else None
-        path = path or os.environ.get(PASSPHRASE_FILE_VARIABLE)
-        if path is None:
-            entered: str = click.prompt(
-                prompt, hide_input=True, confirmation_prompt=new, err=True, prompt_suffix=": "
-            )
-            return entered.strip()
-        from edge_unlock import files
-
-        try:
-            data = files.read_path(Path(path), MAX_PASSPHRASE_FILE_BYTES, files.check_secret)
-            return data.decode("utf-8-sig").strip()
-        except VaultError as error:
-            raise KeySourceError(f"no passphrase: {error}", error.hint) from error
-        except UnicodeDecodeError as error:
-            raise KeySourceError(
-                f"no passphrase: {path} is no text", "Write it in UTF-8."
-            ) from error
-
-    return ask
-
-
-def print_json(fields: dict[str, Any]) -> None:
-    """Print one JSON object on a line of its own, at once, in UTF-8 whatever the terminal's is.
-
-    A file name that is no UTF-8 shows its strange bytes as ``\\xE9``.
-    """
-    import msgspec
-
-    click.echo(msgspec.json.encode(_printable(fields)))
-
-
-def _printable(value: Any) -> Any:
-    """The same with strings that UTF-8 can say."""
-    if isinstance(value, str):
-        return value.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    if isinstance(value, dict):
-        return {key: _printable(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_printable(one) for one in value]
-    return value

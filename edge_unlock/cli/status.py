@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 from edge_unlock.errors import StatusError
 
 if TYPE_CHECKING:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_unlock.cli.session import Session, passphrase_asker, print_json
+from edge_unlock.cli.passphrase import passphrase_asker
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 from edge_unlock.vault import KeyFile, Passphrase, SystemdCredential
 
 if TYPE_CHECKING:

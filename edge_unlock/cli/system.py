@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import click
 
-from edge_unlock.cli.session import Session, print_json
+from edge_unlock.cli.printing import print_json
+from edge_unlock.cli.session import Session
 from edge_unlock.errors import DeviceError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
@@ -72,7 +73,7 @@ def demo() -> None:
 def bench(session: Session, as_json: bool) -> None:
     """Measure what each stage costs on this machine."""
     from edge_unlock.bench import measure
-    from edge_unlock.encoder import Encoder
+    from edge_unlock.encoder.encoder import Encoder
 
     # of any package, trusted or not: it decides nothing, and needs no vault
     for measurement in measure(Encoder(session.package)):

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_unlock.policy import Failures
-    from edge_unlock.recognizer import Decision
+    from edge_unlock.scoring.recognizer import Decision
+    from edge_unlock.vault.attempts import Failures
 
 RAREST_SAID = 1e-5
 """Rarer false accepts than this are not known: too few strangers were ever heard."""
@@ -74,7 +74,7 @@ def _share(rate: float) -> str:
 
 def hints(decision: Decision) -> list[str]:
     """What to do better next time, where that is known."""
-    from edge_unlock.quality import Fault
+    from edge_unlock.segmentation.quality import Fault
 
     if decision.decision == "retry" and decision.reason:
         return [Fault(decision.reason).hint]

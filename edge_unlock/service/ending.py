@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from edge_unlock.closing import Closing
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class Ending(Closing):

@@ -9,10 +9,10 @@ retained, so that a Home Assistant that starts later finds it without being list
 import json
 from typing import Any, Final, get_args
 
-from edge_unlock.band import Band
 from edge_unlock.closing import Closing
 from edge_unlock.config import APP_NAME, MqttSettings
 from edge_unlock.mqtt.connection import Connection
+from edge_unlock.scoring.band import Band
 from edge_unlock.service.status import Seen, State, Status
 
 MAX_CHARACTERS: Final = 255

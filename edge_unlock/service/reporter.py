@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from edge_unlock.closing import Closing
-from edge_unlock.door import Outcome
 from edge_unlock.errors import DeviceError
-from edge_unlock.recognizer import Decision
+from edge_unlock.lock.door import Outcome
+from edge_unlock.scoring.recognizer import Decision
 from edge_unlock.service.status import (
     KEPT,
     Done,

@@ -109,7 +109,7 @@ def _bound(home: Path) -> socket.socket:
             with _short(home) as directory:
                 server.bind(f"{directory}/{NAME}")
             (home / NAME).chmod(0o600)
-            server.listen(8)
+            server.listen()
         except BaseException:
             server.close()
             raise
@@ -125,8 +125,22 @@ def _bound(home: Path) -> socket.socket:
 def _connected(home: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, _short(home) as directory:
         client.settimeout(PATIENCE_S)
-        client.connect(f"{directory}/{NAME}")
+        _connect(client, f"{directory}/{NAME}")
         yield client
+
+
+def _connect(client: socket.socket, address: str) -> None:
+    """Connect, where many do at once as soon as there is room: a local socket does not wait."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            client.connect(address)
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                raise
+            time.sleep(PAUSE_S / 10)
+        else:
+            return
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from edge_unlock.vault.container import (
     seal,
     unseal,
 )
-from edge_unlock.vault.journal import State
 from edge_unlock.vault.keys import Kek
 from edge_unlock.vault.manifest import Manifest
 from edge_unlock.vault.policy import Policy
+from edge_unlock.vault.state import State
 
 _EMPTY: Final = State(turn=1, unsettled=True, sections={})
 

@@ -37,31 +37,27 @@ from edge_unlock.errors import (
     VaultError,
     VaultMissingError,
 )
-from edge_unlock.policy import Attempts, uptime
 from edge_unlock.vault import transform
+from edge_unlock.vault.attempts import Attempts, uptime
 from edge_unlock.vault.container import (
     HEADER_BYTES,
     ID_BYTES,
     VAULT_FILE,
     Context,
     Header,
-    derive,
     seal,
     unseal,
 )
 from edge_unlock.vault.directory import Directory
-from edge_unlock.vault.journal import LEGACY_FILES, PURPOSE, STATE, STATE_LIMIT, State
 from edge_unlock.vault.keys import Kek, KeySource
 from edge_unlock.vault.manifest import Entry, Row
 from edge_unlock.vault.record import (
     ModelIdentity,
-    Place,
     PlaceEntry,
-    Template,
     UserEntry,
-    unit_rows,
 )
 from edge_unlock.vault.snapshot import Snapshot
+from edge_unlock.vault.state import LEGACY_FILES, PURPOSE, STATE, STATE_LIMIT, State
 
 MANIFEST: Final = "manifest.euv"
 RECORDS: Final = "records"
@@ -330,53 +326,6 @@ def row_of(snapshot: Snapshot, name: str) -> Row[UserEntry]:
     if row is None:
         raise UnknownUserError(f"nobody named {name!a} is enrolled", "see who is: edge-unlock list")
     return row
-
-
-def template_of(store: Store, snapshot: Snapshot, name: str, identity: ModelIdentity) -> Template:
-    """Return the template of ``name``; errors as of ``Store.get``."""
-    rows = store.get(snapshot, name, identity)
-    rows.flags.writeable = False
-    row = row_of(snapshot, name)
-    return Template(name, rows, row.entry.created, row.generation, row.entry.operating_point)
-
-
-def templates_of(store: Store, snapshot: Snapshot, identity: ModelIdentity) -> list[Template]:
-    """Return the templates of ``identity``, by name; those of other models are left out.
-
-    Raises StaleTemplateError when that leaves none of those who are enrolled.
-    """
-    rows = snapshot.manifest.rows
-    fresh = sorted(name for name in rows if rows[name].entry.identity == identity)
-    if rows and not fresh:
-        raise StaleTemplateError(
-            "everybody was enrolled with another model", "enroll again with the present one"
-        )
-    return [template_of(store, snapshot, name, identity) for name in fresh]
-
-
-def place_of(
-    store: Store, snapshot: Snapshot, identity: ModelIdentity, microphone: str
-) -> Place | None:
-    """Return what was learned of the place with this model and microphone, if anything was."""
-    row = snapshot.manifest.place
-    if row is None or (row.entry.identity, row.entry.microphone) != (identity, microphone):
-        return None
-    voices = store.get_place(snapshot)
-    if voices is None:
-        return None
-    voices.flags.writeable = False
-    return Place(row.entry, voices)
-
-
-def decoy_of(snapshot: Snapshot, name: str, identity: ModelIdentity) -> Template:
-    """Return a template of nobody for a name that nobody bears: always the same direction.
-
-    It takes the work of opening a real one, so that the time does not tell either.
-    """
-    size = identity.embedding_size
-    seed = derive(snapshot.manifest.journal_key, "decoy", salt=name.encode(), length=ID_BYTES)
-    rows = transform.recover(np.eye(1, size, dtype=np.float32), snapshot.vmk, seed)
-    return Template(name, unit_rows(rows, size), "", 0, None, is_decoy=True)
 
 
 def record_context(entry: UserEntry | PlaceEntry, record_id: bytes, generation: int) -> Context:

@@ -4,19 +4,14 @@ All of it happens under the vault's lock and on its present state. Nothing may b
 ``charge`` has returned, for then it is on the disk; a kill at any moment leaves it charged.
 """
 
-from edge_unlock.policy import Attempts
+from edge_unlock.vault.attempts import Attempts
 from edge_unlock.vault.audit import AuditLog
 from edge_unlock.vault.journal import Journal
 from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import ModelIdentity, Place, Template
 from edge_unlock.vault.snapshot import Snapshot
-from edge_unlock.vault.store import (
-    Store,
-    decoy_of,
-    place_of,
-    template_of,
-    templates_of,
-)
+from edge_unlock.vault.store import Store
+from edge_unlock.vault.templates import decoy_of, place_of, template_of, templates_of
 
 ATTEMPTS = "attempts"
 

@@ -20,8 +20,8 @@ from edge_unlock.errors import (
     VaultExistsError,
     VaultMissingError,
 )
-from edge_unlock.policy import Attempts, uptime
 from edge_unlock.vault import transfer
+from edge_unlock.vault.attempts import Attempts, uptime
 from edge_unlock.vault.audit import AuditLog
 from edge_unlock.vault.container import ID_BYTES, Header
 from edge_unlock.vault.directory import Directory
@@ -43,16 +43,8 @@ from edge_unlock.vault.record import (
 )
 from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.sources import kind_of
-from edge_unlock.vault.store import (
-    MANIFEST,
-    Store,
-    fitting,
-    place_of,
-    read_manifest_file,
-    row_of,
-    template_of,
-    templates_of,
-)
+from edge_unlock.vault.store import MANIFEST, Store, fitting, read_manifest_file, row_of
+from edge_unlock.vault.templates import place_of, template_of, templates_of
 from edge_unlock.vault.transfer import Member
 from edge_unlock.vault.turn import ATTEMPTS, Turn
 
@@ -492,5 +484,6 @@ def _draw_id(directory: Directory) -> bytes:
 def _refuse_existing(directory: Directory) -> None:
     if MANIFEST in directory.names():
         raise VaultExistsError(
-            f"there is a vault in {directory.path} already", "open it, or remove it first"
+            f"there is a vault in {directory.path} already",
+            "use it, or take another directory: --home DIR",
         )

@@ -34,7 +34,7 @@ USER = f"""
 from contextlib import suppress
 from edge_unlock.actions import Relay
 from edge_unlock.errors import ActionError
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 with Relay({PIN}, pulse_s={PULSE_S}) as relay:
     while True:
         with suppress(ActionError):

@@ -8,7 +8,7 @@ import pytest
 
 from edge_unlock.actions.command import ENVIRONMENT, Command
 from edge_unlock.errors import ActionError
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 
 ACCEPTED = Decision(decision="accepted", user="alice; rm -rf /", score=0.7, threshold=0.5)
 

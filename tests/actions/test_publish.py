@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge_unlock.actions import Publish
 from edge_unlock.errors import ActionError
 from edge_unlock.mqtt.connection import EXPIRY_S, Connection
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 from tests.broker import Broker, Reader, needs_mosquitto, until
 
 pytestmark = needs_mosquitto

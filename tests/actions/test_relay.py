@@ -14,7 +14,7 @@ import pytest
 from edge_unlock.actions import Relay
 from edge_unlock.actions.line import FAKE_VARIABLE, open_line
 from edge_unlock.errors import ActionError
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 from tests.gpio import LONGEST_WAIT_S, PIN, Line, children, holders, is_gone, wait_until
 
 ACCEPTED = Decision(decision="accepted", user="anna")
@@ -24,7 +24,7 @@ NEVER_S = 600.0
 PARENT = f"""
 import sys
 from edge_unlock.actions import Relay
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 with Relay({PIN}, pulse_s=float(sys.argv[1])) as relay:
     relay.run(Decision(decision="accepted", user="anna"))
     print("over", flush=True)

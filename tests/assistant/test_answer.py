@@ -3,8 +3,8 @@ from wyoming.asr import Transcript
 from wyoming.event import Event
 
 from edge_unlock.assistant.answer import Speaker, asked_for
-from edge_unlock.band import Band
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.band import Band
+from edge_unlock.scoring.recognizer import Decision
 
 ACCEPTED = Decision(
     decision="accepted", user="alice", match=Band.CLEAR, score=0.8, far=1e-5, llr=9.0, threshold=0.5

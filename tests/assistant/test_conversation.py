@@ -14,7 +14,7 @@ from edge_unlock.assistant.conversation import Conversation
 from edge_unlock.assistant.judge import Judge
 from edge_unlock.assistant.request import Service
 from edge_unlock.errors import AssistantError
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 from tests.assistant.peer import peer
 
 FORM = {"rate": 16_000, "width": 2, "channels": 1}

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from edge_unlock.assistant.utterance import Format, Utterance, _floats
 from edge_unlock.audio import File
 from edge_unlock.errors import AssistantError, AudioError
-from edge_unlock.hearing import hear
-from edge_unlock.segment import Segmenter
+from edge_unlock.lock.hearing import hear
+from edge_unlock.segmentation.segment import Segmenter
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])

@@ -11,8 +11,8 @@ from edge_unlock.audio import Microphone, Samples, SampleSource
 from edge_unlock.audio.fake import Fake
 from edge_unlock.audio.lasting import Lasting
 from edge_unlock.errors import DeviceError
-from edge_unlock.hearing import hear
-from edge_unlock.segment import Segmenter
+from edge_unlock.lock.hearing import hear
+from edge_unlock.segmentation.segment import Segmenter
 from tests.pulse import PulseServer
 from tests.speech import utterances
 

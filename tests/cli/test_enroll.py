@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge_unlock.calibration import Quality
-from edge_unlock.scoring import Scorer
+from edge_unlock.encoder.calibration import Quality
+from edge_unlock.scoring.scorer import Scorer
 from tests.cli.conftest import assert_error
 
 
@@ -82,16 +82,16 @@ def test_halves_of_two_persons_store_nothing(initialized, people, alices, bobs):
 def test_fewer_than_three_good_inputs_of_more_store_nothing(initialized, people, poor):
     before = initialized.state()
     result = initialized.enroll("alice", [*people["alice"][:2], poor["clipped"]])
-    assert_error(result, 4, "2 utterances", "3 are needed")
+    assert_error(result, 4, "2 usable utterances", "3 are needed")
     assert initialized.state() == before
     result = initialized.enroll("alice", [*people["alice"][:2], people["bob"][0]])
-    assert_error(result, 4, "2 utterances", "3 are needed")
+    assert_error(result, 4, "2 usable utterances", "3 are needed")
     assert initialized.state() == before
 
 
 def test_nothing_of_another_person_is_added(enrolled, people):
     before = enrolled.state()
-    assert_error(enrolled.enroll("alice", people["bob"], "--add"), 4, "0 utterances")
+    assert_error(enrolled.enroll("alice", people["bob"], "--add"), 4, "0 usable utterances")
     assert enrolled.state() == before
 
 
@@ -150,7 +150,7 @@ def test_a_poor_utterance_is_named_and_the_good_ones_are_kept(initialized, peopl
 
 def test_too_little_speech_stores_nothing(initialized, poor):
     before = initialized.state()
-    assert_error(initialized.enroll("alice", [poor["no voice found"]]), 4, "usable speech")
+    assert_error(initialized.enroll("alice", [poor["no voice found"]]), 4, "usable utterances")
     assert initialized.state() == before
 
 

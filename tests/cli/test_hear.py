@@ -11,11 +11,11 @@ import soxr
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge_unlock.band import Band
-from edge_unlock.calibration import Quality
-from edge_unlock.model import MANIFEST_NAME, shipped_package
-from edge_unlock.policy import TEMPLATE
-from edge_unlock.scoring import Scorer
+from edge_unlock.encoder.calibration import Quality
+from edge_unlock.encoder.package import MANIFEST_NAME, shipped_package
+from edge_unlock.scoring.band import Band
+from edge_unlock.scoring.scorer import Scorer
+from edge_unlock.vault.attempts import TEMPLATE
 from tests.cli.conftest import assert_error
 
 

@@ -72,6 +72,35 @@ def test_sigterm_switches_the_relay_off_at_once(enrolled, people, tmp_path):
     assert not line.is_on and line.pulses()[0] < 30
 
 
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_command_that_a_signal_stops_is_in_the_log(enrolled, people, tmp_path, number):
+    begun = tmp_path / "begun"
+    script = f"touch {begun}; sleep 60"
+    with enrolled.start(
+        *("listen", "--input", people["alice"][4], "--on-unlock", "sh", "-c", script),
+        stdout=subprocess.DEVNULL,
+    ) as listening:
+        wait_until(begun.exists)
+        listening.send_signal(number)
+        _, errors = listening.communicate(timeout=30)
+    assert listening.returncode == 128 + number and b"Abort" not in errors
+    told = enrolled.run("audit", "show", "--json").stdout.splitlines()
+    events = [json.loads(entry)["event"] for entry in told]
+    assert events[-2:] == ["accepted", "unlock stopped"], errors
+
+
+def test_waiting_takes_one_thread_and_that_of_the_status(enrolled):
+    """Those of a library would spin between blocks, on a core of their own."""
+    with enrolled.start("listen", "--input", "-", stdin=subprocess.PIPE) as listening:
+        listening.stdin.write(bytes(32_000))
+        listening.stdin.flush()
+        wait_until((enrolled.home / "status.sock").exists)
+        wait_until(lambda: enrolled.run("status").exit_code == 0)
+        assert len(list(Path(f"/proc/{listening.pid}/task").iterdir())) == 2
+        listening.communicate(timeout=60)
+
+
 def test_a_message_without_a_broker_is_refused(enrolled, people):
     configure(enrolled, '[[actions]]\ntype = "mqtt"\ntopic = "door"\n')
     assert_error(enrolled.run("listen", "--input", people["alice"][4]), 1, "broker")

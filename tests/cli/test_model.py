@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from edge_unlock.model import shipped_package
+from edge_unlock.encoder.package import shipped_package
 from edge_unlock.vault import KeyFile, Vault
 from tests.cli.conftest import assert_error
 

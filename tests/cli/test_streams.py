@@ -82,6 +82,17 @@ def test_a_file_name_that_is_no_text_is_printed_as_json(installation, tmp_path):
     assert json.loads(result.stdout.splitlines()[0])["utterance"].endswith(r"caf\xe9.flac")
 
 
+@pytest.mark.parametrize("shell", ["bash_source", "zsh_source", "bash_complete", "zsh_complete"])
+def test_completion_never_takes_the_place_of_a_decision(installation, shell):
+    """Status 0 opens: what the environment asks for must not bring it about."""
+    asked = {"_EDGE_UNLOCK_COMPLETE": shell, "COMP_WORDS": "edge-unlock pam", "COMP_CWORD": "1"}
+    asked |= {"PAM_TYPE": "auth", "PAM_USER": "nobody", "PAM_RHOST": "evil"}
+    for arguments in (["pam"], ["verify", "nobody"], ["--home", "/nonexistent", "pam"]):
+        result = run(installation, *arguments, **asked)
+        assert result.returncode != 0 and not result.stdout
+    assert run(installation, **asked).returncode == 0  # the shell's own question
+
+
 INTERRUPT = """
 import os, signal, sys
 loading = sys.argv.pop(1)

@@ -14,9 +14,9 @@ import zipfile
 import pytest
 from click.testing import CliRunner
 
-from edge_unlock import shipped
+from edge_unlock.encoder import shipped
+from edge_unlock.encoder.package import ModelPackage
 from edge_unlock.errors import ModelError
-from edge_unlock.model import ModelPackage
 from edge_unlock_convert.cli import COMMANDS, main
 
 

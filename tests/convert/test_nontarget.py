@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from edge_unlock.calibration import Quality
+from edge_unlock.encoder.calibration import Quality
 from edge_unlock_convert.nontarget import UNKNOWN_SPREAD, Group, fit_nontarget
 
 

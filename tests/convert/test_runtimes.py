@@ -9,7 +9,7 @@ import soundfile
 
 pytest.importorskip("tflite")
 
-from edge_unlock.model import ModelPackage
+from edge_unlock.encoder.package import ModelPackage
 from edge_unlock_convert import network, quantized
 from edge_unlock_convert.front_end import FrontEnd
 

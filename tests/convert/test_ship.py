@@ -10,9 +10,9 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from edge_unlock.encoder import Encoder
-from edge_unlock.model import ModelPackage
-from edge_unlock.scoring import Scorer
+from edge_unlock.encoder.encoder import Encoder
+from edge_unlock.encoder.package import ModelPackage
+from edge_unlock.scoring.scorer import Scorer
 from tests import speech
 
 for module in ("torch", "tflite", "tomli_w"):

@@ -4,10 +4,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_unlock.calibration import Calibration, Quality
-from edge_unlock.model import ModelPackage
-from edge_unlock.scoring import Scorer
-from edge_unlock.similarity import Similarity
+from edge_unlock.encoder.calibration import Calibration, Quality
+from edge_unlock.encoder.package import ModelPackage
+from edge_unlock.encoder.similarity import Similarity
+from edge_unlock.scoring.scorer import Scorer
 from edge_unlock_convert import thresholds
 from edge_unlock_convert.corpus import Utterance
 from edge_unlock_convert.thresholds import Judged

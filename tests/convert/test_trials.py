@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from edge_unlock.features import Float32
-from edge_unlock.similarity import Similarity
+from edge_unlock.encoder.features import Float32
+from edge_unlock.encoder.similarity import Similarity
 from edge_unlock_convert.trials import score_trials
 
 

@@ -3,6 +3,7 @@
 set -euo pipefail
 exec >/root/service.log 2>&1
 checkout=/root/checkout
+cd "$checkout" # where the service's user may not go, as in most homes
 audio=/usr/local/share/edge-unlock-demo # /root is for root alone
 opened=/run/edge-unlock/opened
 port=18830 # of the broker
@@ -175,6 +176,12 @@ grep -q "^anna has to enroll again" /root/upgrade.log || die "it is not told"
 grep -q "edge-unlock model accept" /root/upgrade.log || die "it is not told what to do"
 rm -r "$another"
 cp /root/config.toml /etc/edge-unlock/config.toml
+
+step "no uninstalling while logins ask for it"
+cp "$checkout/deploy/pam/sudo" /etc/pam.d/edge-unlock-try
+! bash "$checkout/deploy/install.sh" --uninstall || die "logins would have stood before nothing"
+is_active || die "it did something all the same"
+rm /etc/pam.d/edge-unlock-try
 
 step "uninstall, which keeps the vault, and back"
 bash "$checkout/deploy/install.sh" --uninstall

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from edge_unlock.errors import DeviceError
-from edge_unlock.recognizer import Decision
+from edge_unlock.scoring.recognizer import Decision
 from edge_unlock.service.reporter import Reporter
 from edge_unlock.service.status import KEPT
 

@@ -2,6 +2,7 @@ import os
 import socket
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -45,6 +46,13 @@ def test_one_that_was_killed_is_replaced_and_one_that_lives_is_not(tmp_path):
         with pytest.raises(StatusError, match="another"):
             StatusSocket(tmp_path)
         assert read_status(tmp_path) == STATUS
+
+
+def test_many_may_ask_at_once(tmp_path):
+    with StatusSocket(tmp_path) as server, ThreadPoolExecutor(200) as askers:
+        server.update(STATUS)
+        told = list(askers.map(lambda _: read_status(tmp_path), range(200)))
+    assert told == [STATUS] * 200
 
 
 def test_a_long_path_is_no_obstacle(tmp_path):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_unlock.policy import uptime
 from edge_unlock.vault import (
     Argon2Cost,
     Consent,
@@ -16,6 +15,7 @@ from edge_unlock.vault import (
     Passphrase,
     Vault,
 )
+from edge_unlock.vault.attempts import uptime
 
 SIZE = 8  # cheap: the tests are about bytes, not voices
 MODEL = ModelIdentity(b"m" * 32, b"f" * 32, SIZE)

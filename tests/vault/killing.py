@@ -19,15 +19,15 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from edge_unlock.calibration import Quality
-from edge_unlock.gatekeeper import Gatekeeper
-from edge_unlock.hearing import Heard
-from edge_unlock.model import ModelPackage
-from edge_unlock.policy import TEMPLATE, Uptime, uptime
-from edge_unlock.recognizer import Comparison, Recognizer, Voice
-from edge_unlock.scoring import Scorer
-from edge_unlock.segment import Segment
+from edge_unlock.encoder.calibration import Quality
+from edge_unlock.encoder.package import ModelPackage
+from edge_unlock.lock.gatekeeper import Gatekeeper
+from edge_unlock.lock.hearing import Heard
+from edge_unlock.scoring.recognizer import Comparison, Recognizer, Voice
+from edge_unlock.scoring.scorer import Scorer
+from edge_unlock.segmentation.segment import Segment
 from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Vault
+from edge_unlock.vault.attempts import TEMPLATE, Uptime, uptime
 
 HEARD = [Heard(Segment(0.0, 3.0, np.zeros(48000, np.float32), False, -60, -20, 0, 8000), False)]
 CONSENT = Consent("2025-01-31T12:00:00+00:00", "unlocking the door")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from edge_unlock.errors import AuthenticationError, EdgeUnlockError, LockedOutError
-from edge_unlock.policy import TEMPLATE
 from edge_unlock.vault import KeyFile, Vault, container
-from edge_unlock.vault.journal import LEGACY_FILES, STATE
+from edge_unlock.vault.attempts import TEMPLATE
+from edge_unlock.vault.state import LEGACY_FILES, STATE
 from edge_unlock.vault.store import MANIFEST
 
 from .conftest import LINES, MODEL, check, fail

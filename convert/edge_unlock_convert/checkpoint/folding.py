@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint.step import Affine, Lstm, Plain, Pool, Refused, Step
 from edge_unlock_convert.errors import CheckpointError
 from edge_unlock_convert.network import Dense, LstmLayer, Pooling

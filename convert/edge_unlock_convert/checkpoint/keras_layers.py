@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint.keras_graph import RESAVE, Layer, Model
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.checkpoint.step import (

@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint import keras_layers
 from edge_unlock_convert.checkpoint.keras_graph import RESAVE, ROLES, Arrays, Layer, parse
 from edge_unlock_convert.checkpoint.options import Options

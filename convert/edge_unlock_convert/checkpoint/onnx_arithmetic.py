@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint import onnx_axes as axes
 from edge_unlock_convert.checkpoint.onnx_nodes import (
     EXPORT_AGAIN,

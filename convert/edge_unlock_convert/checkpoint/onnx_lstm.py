@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint.onnx_constants import Constants
 from edge_unlock_convert.errors import CheckpointError
 from edge_unlock_convert.network import GATES, LstmLayer

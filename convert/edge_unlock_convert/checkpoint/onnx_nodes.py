@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import onnx
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint.onnx_axes import Layout
 from edge_unlock_convert.checkpoint.onnx_constants import Constants
 from edge_unlock_convert.checkpoint.step import Form, Lstm, Refused, Step, Track

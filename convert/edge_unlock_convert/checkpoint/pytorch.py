@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint import torch_file
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.checkpoint.step import (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.network import LstmLayer, Pooling
 
 END_EARLIER = "Train the encoder without it, or end the network before it: --embedding LAYER."

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_unlock.features import Float32
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.checkpoint.step import Affine, Lstm, Refused, Step
 from edge_unlock_convert.errors import CheckpointError
 from edge_unlock_convert.network import GATES, LstmLayer

@@ -27,7 +27,7 @@ def compare(**options: Any) -> None:
     Shows the cosine of the embeddings, each layer's signal-to-quantization-noise ratio, and,
     where speakers are named, the EER of both and how many decisions change.
     """
-    from edge_unlock.model import ModelPackage
+    from edge_unlock.encoder.package import ModelPackage
     from edge_unlock_convert import checkpoint as checkpoints
     from edge_unlock_convert.card import quantization_rows
     from edge_unlock_convert.errors import ConversionError

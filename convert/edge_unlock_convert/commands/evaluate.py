@@ -49,7 +49,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     draws: int,
 ) -> None:
     """Measure a package beside other encoders, and print the tables."""
-    from edge_unlock.model import ModelPackage
+    from edge_unlock.encoder.package import ModelPackage
     from edge_unlock_convert import card, groups, ship
     from edge_unlock_convert import evaluate as measuring
     from edge_unlock_convert.training.recipe import Recipe

@@ -42,7 +42,7 @@ def sign(package: Path, key: Path, new_key: bool) -> None:
 @click.option("--key", type=PATH, required=True, help="Public key: Ed25519, PEM.")
 def verify(package: Path, key: Path) -> None:
     """Check that PACKAGE is whole and that the owner of the key signed it."""
-    from edge_unlock.model import ModelPackage
+    from edge_unlock.encoder.package import ModelPackage
 
     manifest = ModelPackage.load(package, trusted_key=key).manifest
     click.echo(f"{package}: {manifest.name}, version {manifest.version}: good signature", err=True)

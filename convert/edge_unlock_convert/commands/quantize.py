@@ -125,7 +125,7 @@ def quantize(**options: Any) -> None:
 
 def answers(options: dict[str, Any]) -> "FrontEndAnswers":
     """What was said of the front end on the command line."""
-    from edge_unlock.features import FeatureSpec
+    from edge_unlock.encoder.features import FeatureSpec
     from edge_unlock_convert.front_end import PRIOR_FRAMES
     from edge_unlock_convert.quantize import FrontEndAnswers
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_unlock.signature import SIGNATURE_NAME
+from edge_unlock.encoder.signature import SIGNATURE_NAME
 from edge_unlock_convert.commands.quantize import read_object
 
 if TYPE_CHECKING:
-    from edge_unlock.model import Manifest
+    from edge_unlock.encoder.package import Manifest
     from edge_unlock_convert.thresholds import Judged
 
 EXISTING = click.Path(path_type=Path, exists=True)
@@ -59,7 +59,7 @@ def set_thresholds(package: Path, checkpoint: Path, speech: Path) -> None:
 
     Templates stay good. A signature has to be made again.
     """
-    from edge_unlock.model import MANIFEST_NAME, ModelPackage
+    from edge_unlock.encoder.package import MANIFEST_NAME, ModelPackage
     from edge_unlock_convert import card
     from edge_unlock_convert import ship as packaging
     from edge_unlock_convert.package import write_package

@@ -1,4 +1,4 @@
-"""The device's front end over a batch: ``edge_unlock.features`` in PyTorch.
+"""The device's front end over a batch: ``edge_unlock.encoder.features`` in PyTorch.
 
 A test proves both equal. Rows of a batch may differ in length: everything is causal, so
 what follows the end of a row does not change the frames before it.
@@ -10,7 +10,7 @@ from python_speech_features.base import get_filterbanks
 from scipy.fftpack import dct
 from torch import Tensor
 
-from edge_unlock.features import FeatureSpec, Normalization
+from edge_unlock.encoder.features import FeatureSpec, Normalization
 
 
 class FrontEnd:

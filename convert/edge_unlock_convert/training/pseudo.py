@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_unlock.similarity import unit
+from edge_unlock.encoder.similarity import unit
 from edge_unlock_convert.corpus import cut_pieces, read_corpus
 from edge_unlock_convert.training.conversion import NO_CHANGE, Change, change_voice
 from edge_unlock_convert.training.recipe import Recipe

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from edge_unlock.encoder.features import FeatureSpec, Positive
 from edge_unlock.errors import ConfigError
-from edge_unlock.features import FeatureSpec, Positive
 from edge_unlock_convert.network import Pooling
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_unlock.similarity import unit
+from edge_unlock.encoder.similarity import unit
 
 LEAST_VARIANCE = 1e-4
 """Of the widest direction: narrower ones are rounding."""

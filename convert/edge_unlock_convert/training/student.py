@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from edge_unlock.encoder import ATTENTION_LOGIT_LIMIT
+from edge_unlock.encoder.encoder import ATTENTION_LOGIT_LIMIT
 from edge_unlock_convert.training.recipe import Network
 
 

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge_unlock.encoder.features import Normalization
+from edge_unlock.encoder.package import EncoderSpec
 from edge_unlock.errors import ConfigError
-from edge_unlock.features import Normalization
-from edge_unlock.model import EncoderSpec
 from edge_unlock_convert.training import shaping
 from edge_unlock_convert.training.augment import Augmenter
 from edge_unlock_convert.training.front_end import FrontEnd

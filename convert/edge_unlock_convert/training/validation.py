@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from edge_unlock.similarity import Similarity
+from edge_unlock.encoder.similarity import Similarity
 from edge_unlock_convert.metrics import eer
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.pieces import Pieces

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_unlock.similarity import unit
+from edge_unlock.encoder.similarity import unit
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from edge_unlock_convert.training import shaping  # noqa: E402

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_unlock.features import FeatureSpec, Normalization
+from edge_unlock.encoder.features import FeatureSpec, Normalization
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 from edge_unlock_convert.training.front_end import FrontEnd  # noqa: E402

@@ -1,0 +1,1 @@
+"""From samples to embeddings, by a model package and what it says of its scores."""

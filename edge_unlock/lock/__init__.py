@@ -1,0 +1,1 @@
+"""What hears and judges within the attempt policy, and opens the door."""

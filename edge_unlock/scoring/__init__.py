@@ -1,0 +1,1 @@
+"""From embeddings to decisions: whose voice it is, and how sure that is."""

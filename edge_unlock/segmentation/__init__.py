@@ -1,0 +1,1 @@
+"""From samples to utterances: what is speech, and whether it is fit to be judged."""
