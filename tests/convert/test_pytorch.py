@@ -154,7 +154,9 @@ def test_every_layer_can_be_named_with_what_follows_it(save):
     steps = torch.randn(1, 12, 10)
     hidden = lstm(dense(norm(steps[0])[None]))[0][0]
     expected = head(bn(torch.relu(fc(hidden)))).detach().numpy()
-    np.testing.assert_allclose(encoded(read_here(path, options), steps), expected, atol=1e-5)
+    found = read_here(path, options)
+    np.testing.assert_allclose(encoded(found, steps), expected, atol=1e-5)
+    assert "assumed: BatchNorm has PyTorch's own epsilon, 1e-05" in found.notes
 
 
 def test_the_relu_between_two_layers_is_never_guessed(save):

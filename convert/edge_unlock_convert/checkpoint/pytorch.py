@@ -24,7 +24,11 @@ from edge_unlock_convert.checkpoint.step import (
     Step,
     Track,
 )
-from edge_unlock_convert.checkpoint.torch_modules import Module, modules
+from edge_unlock_convert.checkpoint.torch_modules import (
+    BATCH_NORM_EPSILON,
+    Module,
+    modules,
+)
 from edge_unlock_convert.errors import CheckpointError
 
 LOSS_TENSOR = re.compile(
@@ -81,6 +85,10 @@ class _Choice:
         self.notes += _projection_note(base)
         heads = self._heads(stack)
         track, used = self._chain(base, stack, heads)
+        if any(step.kind == "BatchNorm" for step in track):
+            self.notes.append(
+                f"assumed: BatchNorm has PyTorch's own epsilon, {BATCH_NORM_EPSILON:g}"
+            )
         tracks = [track]
         if heads.attention:
             tracks.append((*base, *self._steps[heads.attention]))
