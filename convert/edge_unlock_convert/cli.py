@@ -21,6 +21,7 @@ COMMANDS = {
     name: _Entry(f"edge_unlock_convert.{module}", attribute, summary)
     for name, module, attribute, summary in (
         ("quantize", "commands.quantize", "quantize", "A checkpoint to a verified package."),
+        ("describe", "commands.describe", "describe", "What is in a checkpoint."),
         ("compare", "commands.compare", "compare", "What quantization did to a checkpoint."),
         ("inspect", "commands.package", "inspect", "What a package is made of."),
         ("sign", "commands.package", "sign", "Sign a package."),

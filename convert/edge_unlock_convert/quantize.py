@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from edge_unlock.encoder.package import (
 )
 from edge_unlock_convert import calibration, card, checkpoint, compare, flatbuffer, metrics
 from edge_unlock_convert.calibration import Range
+from edge_unlock_convert.checkpoint.assembly import POOLING_UNKNOWN, told
 from edge_unlock_convert.clipping import WeightRange, clip_weights
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.front_end import (
@@ -79,11 +80,14 @@ class Identity:
 
 
 class Result(NamedTuple):
-    """What was made: the files of the package, and the comparison that they passed."""
+    """What was made: the files of the package, the comparison that they passed, and what was
+    assumed of the checkpoint or left behind.
+    """
 
     files: dict[str, bytes]
     manifest: Manifest
     comparison: compare.Comparison
+    notes: tuple[str, ...]
 
 
 def convert(
@@ -109,6 +113,33 @@ def find_front_end(path: Path, given: Path | None) -> FrontEnd | None:
     return read_front_end(beside) if beside.exists() else None
 
 
+def assumptions(answers: FrontEndAnswers) -> tuple[str, ...]:
+    """What is taken for granted of the features, where no ``front_end.json`` says it."""
+    spec = answers.features
+    to_ms = 1000 / spec.sample_rate_hz
+    return (
+        f"assumed: {spec.coefficients} MFCC of {spec.filters} mel filters from {spec.low_hz:g} to "
+        f"{spec.high_hz:g} Hz, windows of {spec.window_samples * to_ms:g} ms every "
+        f"{spec.hop_samples * to_ms:g} ms, pre-emphasis {spec.preemphasis:g}",
+        "assumed: a running mean is subtracted, which starts at that of the calibration speech "
+        f"with the weight of {answers.prior_frames:g} frames; deviations are measured on that "
+        "speech",
+    )
+
+
+def stacked_frames(input_size: int, answers: FrontEndAnswers) -> int:
+    """Frames that make a step of the network. Raises ``CheckpointError`` if none fit."""
+    coefficients = answers.features.coefficients
+    stacked = answers.frames_stacked or input_size // coefficients
+    if stacked * coefficients != input_size:
+        raise CheckpointError(
+            f"the network takes {input_size} inputs a step, which is no multiple of "
+            f"{coefficients} coefficients",
+            "Say how it was trained: --coefficients and --frames-stacked, or --front-end FILE.",
+        )
+    return stacked
+
+
 def complete_front_end(
     network: Network, answers: FrontEndAnswers, samples: Sequence[Float32]
 ) -> FrontEnd:
@@ -116,21 +147,17 @@ def complete_front_end(
 
     Raises ``CheckpointError`` when something is left open.
     """
-    coefficients = answers.features.coefficients
-    stacked = answers.frames_stacked or network.input_size // coefficients
-    if stacked * coefficients != network.input_size:
-        raise CheckpointError(
-            f"the network takes {network.input_size} inputs a step, which is no multiple of "
-            f"{coefficients} coefficients",
-            "Say how it was trained: --coefficients and --frames-stacked, or --front-end FILE.",
-        )
+    problems = []
+    try:
+        stacked = stacked_frames(network.input_size, answers)
+    except CheckpointError as error:
+        problems.append((str(error), error.hint or ""))
     implied = "attention" if network.attention is not None else network.pooling
     pooling = answers.pooling or implied
     if pooling is None:
-        raise CheckpointError(
-            "the checkpoint does not say how its steps become one embedding",
-            "Say how it was trained: --pooling last, mean or attention.",
-        )
+        problems.append(POOLING_UNKNOWN)
+    if problems or pooling is None:
+        raise told(problems)
     normalization: Normalization = measure_normalization(
         answers.features, samples, answers.prior_frames
     )
@@ -197,6 +224,7 @@ def quantize(job: Job, stage: Stage) -> Result:
     speech = Speech(job.speech, recipe.calibration_utterances)
     samples, _ = _read_speech(speech, front_end.features.sample_rate_hz, "calibration", stage)
     if isinstance(front_end, FrontEndAnswers):
+        network = replace(network, notes=(*network.notes, *assumptions(front_end)))
         front_end = complete_front_end(network, front_end, samples)
     check_fit(network, front_end)
     inputs = [steps for one in samples if len(steps := front_end.steps(one))]
@@ -224,7 +252,7 @@ def quantize(job: Job, stage: Stage) -> Result:
         MANIFEST_NAME: manifest.to_json(),
         card.NAME: card.render(manifest, flatbuffer.read(model), comparison, extra).encode(),
     }
-    return Result(files, manifest, comparison)
+    return Result(files, manifest, comparison, network.notes)
 
 
 class Encoding(NamedTuple):

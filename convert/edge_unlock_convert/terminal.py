@@ -1,6 +1,6 @@
 """What a person sees while a command works, and after."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -24,9 +24,11 @@ def stage(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield lambda done: progress.advance(task, done)
 
 
-def show(rows: list[tuple[str, str]], title: str) -> None:
-    """Print a table of two columns on stdout."""
-    table = Table("figure", "value", title=title, title_justify="left")
+def show(
+    rows: Sequence[tuple[str, ...]], title: str, columns: tuple[str, ...] = ("figure", "value")
+) -> None:
+    """Print a table on stdout."""
+    table = Table(*columns, title=title, title_justify="left")
     for row in rows:
         table.add_row(*row)
     console = Console()

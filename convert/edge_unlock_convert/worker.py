@@ -11,7 +11,7 @@ from typing import Any
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.isolation import DISK_FULL, ERROR_NAME, REQUEST_NAME, disk_full
 
-NETWORK_NAME = "network.npz"
+NETWORK_NAME, DESCRIPTION_NAME = "network.npz", "description.json"
 
 
 def main(task: str, directory: Path) -> int:
@@ -42,7 +42,14 @@ def _read(directory: Path, request: dict[str, Any]) -> None:
     checkpoint.read_here(Path(request["path"]), options).save(directory / NETWORK_NAME)
 
 
-TASKS = {"read": _read}
+def _describe(directory: Path, request: dict[str, Any]) -> None:
+    from edge_unlock_convert.checkpoint import Options, description
+
+    found = description.describe_here(Path(request["path"]), Options(**request["options"]))
+    (directory / DESCRIPTION_NAME).write_bytes(found.to_json())
+
+
+TASKS = {"read": _read, "describe": _describe}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1], Path(sys.argv[2])))

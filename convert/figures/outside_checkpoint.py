@@ -42,11 +42,7 @@ def main() -> None:
     parser.add_argument("--strength", type=float, help="Equalize so much (0 to 1).")
     parser.add_argument("--percentile", type=float, default=100.0, help="Clip powers above.")
     arguments = parser.parse_args()
-    options = checkpoint.Options(
-        embedding=["linear"],
-        embedding_activation="relu",
-        drop=["similarity_weight", "similarity_bias"],
-    )
+    options = checkpoint.Options(embedding=["linear"], activation=["relu"])
     network = checkpoint.read(arguments.checkpoint, options)
     calibrating = [
         mel_powers(one.samples)

@@ -159,9 +159,18 @@ class TestBadInput:
         quantize(checkpoint, "--coefficients", 13, words="120 inputs a step")
         quantize(checkpoint, "--frames-stacked", 2, words="120 inputs a step")
 
+    def test_all_that_is_unclear_is_said_at_once(self, quantize, tmp_path):
+        torch = pytest.importorskip("torch")
+        torch.save(torch.nn.LSTM(50, 8).state_dict(), tmp_path / "lstm.pt")
+        words = "50 inputs a step, which is no multiple of 40 coefficients; the checkpoint does not"
+        quantize(tmp_path / "lstm.pt", words=words)
+
     def test_pooling_that_does_not_fit(self, quantize, checkpoint):
         quantize(
-            checkpoint, "--pooling", "mean", words="several dense layers: embedding, attention"
+            checkpoint,
+            "--pooling",
+            "mean",
+            words="several dense layers: embedding (20 -> 16), attention (20 -> 1)",
         )
 
     def test_empty_folder(self, quantize, checkpoint, tmp_path):
@@ -241,6 +250,16 @@ def test_inspect(package):
     assert found["macs_per_step"] == 4 * 24 * 144 + 4 * 20 * 44 + 17 * 20
     assert found["signed"] is False
     assert "2 x UNIDIRECTIONAL_SEQUENCE_LSTM" in run("inspect", package).stdout
+
+
+def test_what_was_assumed_is_told(checkpoint, speech, tmp_path):
+    arguments = ("--out", tmp_path / "out", "--speech", speech, "--max-eer-delta", 100)
+    few = ("--utterances", 4, "--test-utterances", 4)
+    result = run("quantize", checkpoint, *arguments, *few, COLUMNS="300")
+    assert result.exit_code == 0, result.output
+    for words in ("40 MFCC", "pre-emphasis 0.97", "a running mean", "what embedding gives"):
+        assert words in result.stdout
+    assert "assumed: 40 MFCC" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
 
 
 def test_compare(package, checkpoint, speech, tmp_path):

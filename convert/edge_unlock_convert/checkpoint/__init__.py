@@ -5,23 +5,31 @@ process of its own.
 """
 
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from edge_unlock_convert.checkpoint.options import Options
+from edge_unlock_convert.checkpoint.step import Contents
 from edge_unlock_convert.errors import CheckpointError
 from edge_unlock_convert.isolation import run_worker, scratch
 from edge_unlock_convert.network import Network
 
-__all__ = ["MAX_CHECKPOINT_BYTES", "Options", "read", "read_here"]
+if TYPE_CHECKING:
+    from edge_unlock_convert.checkpoint.description import Description
+
+__all__ = ["MAX_CHECKPOINT_BYTES", "Options", "describe", "read", "read_here"]
 
 MAX_CHECKPOINT_BYTES = 2**30
 """Of the file and of what it unpacks to; optimizer states included."""
 PROJECT_CHECKPOINT_NAME = "student.pt"
-HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+HDF5_MAGIC, ZIP_MAGIC, PICKLE_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
+TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar", ".model", ".safetensors")
 FORMATS_HINT = (
-    "Give a PyTorch state dict (.pt), a Keras model (.keras, .h5 or SavedModel), an ONNX model "
-    "or a checkpoint directory of this project."
+    "Give a PyTorch state dict (.pt), safetensors, a Keras model (.keras, .h5 or SavedModel), an "
+    "ONNX model or a checkpoint directory of this project."
 )
 
 
@@ -39,14 +47,40 @@ def read(path: Path, options: Options) -> Network:
         return Network.load(directory / NETWORK_NAME)
 
 
+def describe(path: Path, options: Options) -> "Description":
+    """What is in a checkpoint and what would be made of it, read in another process.
+
+    Raises ``CheckpointError`` when it is missing, damaged or unsafe; what merely keeps it from
+    being converted is part of the description.
+    """
+    from edge_unlock_convert.checkpoint.description import Description
+    from edge_unlock_convert.worker import DESCRIPTION_NAME
+
+    with scratch() as directory:
+        request = {"path": str(path.resolve()), "options": asdict(options)}
+        run_worker("describe", directory, request)
+        return msgspec.json.decode((directory / DESCRIPTION_NAME).read_bytes(), type=Description)
+
+
 def read_here(path: Path, options: Options) -> Network:
     """As ``read``, in this process."""
+    from edge_unlock_convert.checkpoint.assembly import assemble
+
+    return assemble(contents(path, options), options)
+
+
+def contents(path: Path, options: Options) -> Contents:
+    """The layers of a checkpoint, and what is unclear about them.
+
+    Raises ``CheckpointError`` when it is missing, damaged, unsafe or of no known format.
+    """
     if path.is_dir():
         if (path / "saved_model.pb").exists():
             from edge_unlock_convert.checkpoint import keras_model
 
             return keras_model.read_saved_model(path, options)
         path = path / PROJECT_CHECKPOINT_NAME
+        options = replace(options, activation=options.activation or ["linear"])
     magic = _magic(path)
     if path.suffix == ".onnx":
         from edge_unlock_convert.checkpoint import onnx_model
@@ -56,14 +90,16 @@ def read_here(path: Path, options: Options) -> Network:
         from edge_unlock_convert.checkpoint import keras_model
 
         return keras_model.read_hdf5(path, options)
-    if magic.startswith(ZIP_MAGIC) and "config.json" in _members(path):
+    members = _members(path) if magic.startswith(ZIP_MAGIC) else []
+    if "config.json" in members:
         from edge_unlock_convert.checkpoint import keras_model
 
         return keras_model.read_archive(path, options)
-    if path.suffix in (".pt", ".pth", ".ckpt", ".bin"):
+    is_pickle = magic.startswith(PICKLE_MAGIC) or any(m.endswith("/data.pkl") for m in members)
+    if is_pickle or path.suffix in TORCH_SUFFIXES:
         from edge_unlock_convert.checkpoint import pytorch
 
-        return pytorch.read(path, options)
+        return pytorch.read(path, options, members)
     raise CheckpointError(f"{path} is of no known format", FORMATS_HINT)
 
 
@@ -87,7 +123,7 @@ def _members(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise CheckpointError(
             f"{path} is damaged: {error}", "It may be cut short: copy it again."
         ) from error

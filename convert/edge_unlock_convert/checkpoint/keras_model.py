@@ -8,7 +8,8 @@ no graph.
 import io
 import json
 import zipfile
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,19 @@ import h5py
 import numpy as np
 
 from edge_unlock.encoder.features import Float32
-from edge_unlock_convert.checkpoint.keras_graph import Arrays, Layer, build, parse
+from edge_unlock_convert.checkpoint import keras_layers
+from edge_unlock_convert.checkpoint.keras_graph import RESAVE, ROLES, Arrays, Layer, parse
 from edge_unlock_convert.checkpoint.options import Options
+from edge_unlock_convert.checkpoint.step import Contents
 from edge_unlock_convert.errors import CheckpointError
-from edge_unlock_convert.network import Network
 
 WEIGHTS_NAME, CONFIG_NAME = "model.weights.h5", "config.json"
+KNOWN = ("LSTM", "LSTMCell", "Dense", "BatchNormalization", "Normalization")
 MAX_ARRAY_BYTES = 2**28
 """Of one unpacked array; compressed data sets may claim any size."""
-RESAVE = "Save the whole model again: model.save('encoder.keras')."
 
 
-def read_archive(path: Path, options: Options) -> Network:
+def read_archive(path: Path, options: Options) -> Contents:
     """Read a ``.keras`` file of Keras 2.15 or 3. Raises ``CheckpointError``."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -35,29 +37,31 @@ def read_archive(path: Path, options: Options) -> Network:
             weights = archive.read(WEIGHTS_NAME)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", RESAVE) from error
-    layers = parse(config)
-    groups = _archive_groups(layers)
+    model = parse(config)
     with _open(io.BytesIO(weights), path) as file:
-        for layer in layers:
-            _fill(layer, _numbered(file, f"layers/{groups[layer.name]}"))
-    return build(layers, options)
+        for layer in model.layers:
+            _fill(layer, _numbered(file, layer))
+    return keras_layers.contents(model, options, "Keras archive")
 
 
-def read_hdf5(path: Path, options: Options) -> Network:
+def read_hdf5(path: Path, options: Options) -> Contents:
     """Read an ``.h5`` file. Raises ``CheckpointError``, also for one with weights alone."""
     with _open(path, path) as file:
         described = file.attrs.get("model_config")
         if described is None:
             raise CheckpointError(f"{path} holds weights without the model's layers", RESAVE)
-        layers = parse(json.loads(described))
-        for layer in layers:
-            group = file.get(f"model_weights/{layer.name}")
-            names = [] if group is None else group.attrs.get("weight_names", [])
-            _fill(layer, {_role(str(name)): _array(group, str(name)) for name in names})
-    return build(layers, options)
+        model = parse(json.loads(described))
+        for layer in model.layers:
+            group = file.get(f"model_weights/{layer.top}")
+            found = [] if group is None else group.attrs.get("weight_names", [])
+            names = [one.decode() if isinstance(one, bytes) else str(one) for one in found]
+            if layer.top != layer.name:  # a nested model keeps the arrays of all its layers
+                names = [name for name in names if layer.name in name.split("/")]
+            _fill(layer, {_role(name): _array(group, name) for name in names})
+    return keras_layers.contents(model, options, "Keras HDF5 file")
 
 
-def read_saved_model(path: Path, options: Options) -> Network:
+def read_saved_model(path: Path, options: Options) -> Contents:
     """Read the directory that Keras 2 writes. Raises ``CheckpointError``."""
     try:
         import tensorflow as tf
@@ -76,10 +80,12 @@ def read_saved_model(path: Path, options: Options) -> Network:
     try:
         metadata.ParseFromString((path / "keras_metadata.pb").read_bytes())
         root = next(node for node in metadata.nodes if node.node_path == "root")
-        layers = parse(json.loads(root.metadata))
+        model = parse(json.loads(root.metadata))
+        if any(layer.top != layer.name for layer in model.layers):
+            raise CheckpointError(f"{path} nests models, which a SavedModel hides", RESAVE)
         reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
         objects.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
-        for number, layer in enumerate(layer for layer in layers if layer.has_weights):
+        for number, layer in enumerate(layer for layer in model.layers if layer.roles):
             keys = _checkpoint_keys(objects, f"layer_with_weights-{number}")
             _fill(layer, {role: reader.get_tensor(key) for role, key in keys.items()})
     except (OSError, StopIteration, DecodeError, ValueError, tf.errors.OpError) as error:
@@ -89,7 +95,7 @@ def read_saved_model(path: Path, options: Options) -> Network:
             f"{path} is a SavedModel without Keras's description of its layers, or damaged",
             RESAVE,
         ) from error
-    return build(layers, options)
+    return keras_layers.contents(model, options, "SavedModel")
 
 
 def _checkpoint_keys(objects: Any, layer: str) -> dict[str, str]:
@@ -104,7 +110,7 @@ def _checkpoint_keys(objects: Any, layer: str) -> dict[str, str]:
         return {}
     # an LSTM keeps them in its cell, TimeDistributed in the layer that it wraps
     holder = child(holder, "cell") or child(holder, "layer") or holder
-    found = {role: child(holder, role) for role in ("kernel", "recurrent_kernel", "bias")}
+    found = {role: child(holder, role) for roles in ROLES.values() for role in roles}
     return {
         role: node.attributes[0].checkpoint_key
         for role, node in found.items()
@@ -112,37 +118,28 @@ def _checkpoint_keys(objects: Any, layer: str) -> dict[str, str]:
     }
 
 
-def _open(source: Path | io.BytesIO, path: Path) -> Any:
+@contextmanager
+def _open(source: Path | io.BytesIO, path: Path) -> Iterator[Any]:
+    """The HDF5 file; whatever fails while it is read is damage."""
     try:
-        return h5py.File(source, "r")
-    except OSError as error:
+        with h5py.File(source, "r") as file:
+            yield file
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}", RESAVE) from error
 
 
-def _archive_groups(layers: list[Layer]) -> dict[str, str]:
-    """Keras names a layer's group after its class, numbered: ``lstm``, ``lstm_1``."""
-    counts = Counter[str]()
-    groups = {}
-    for layer in layers:
-        number = counts[layer.group]
-        groups[layer.name] = f"{layer.group}_{number}" if number else layer.group
-        counts[layer.group] += 1
-    return groups
-
-
-def _numbered(file: Any, group: str) -> Arrays:
+def _numbered(file: Any, layer: Layer) -> Arrays:
     """The arrays of a layer of an archive, which have numbers for names, in Keras's order."""
-    roles: tuple[str, ...] = ("kernel", "recurrent_kernel", "bias")
-    if f"{group}/cell/vars" in file:
-        place = f"{group}/cell/vars"
-    else:
-        roles = ("kernel", "bias")
-        place = f"{group}/layer/vars" if f"{group}/layer/vars" in file else f"{group}/vars"
-    found = file.get(place)
-    names = [] if found is None else sorted(found)
-    if len(names) > len(roles):
+    group = layer.groups
+    inner = ("cell/vars", "layer/vars", "vars")
+    place = next((f"{group}/{one}" for one in inner if f"{group}/{one}" in file), None)
+    found = None if place is None else file[place]
+    names = [] if found is None else sorted(found, key=int)
+    if len(names) > len(layer.roles) and layer.roles:
         raise CheckpointError(f"{group} holds {len(names)} arrays, which is too many", RESAVE)
-    return {role: _array(found, name) for role, name in zip(roles, names, strict=False)}
+    return {role: _array(found, name) for role, name in zip(layer.roles, names, strict=False)}
 
 
 def _array(group: Any, name: str) -> Float32:
@@ -167,9 +164,13 @@ def _role(name: str) -> str:
 
 
 def _fill(layer: Layer, arrays: Arrays) -> None:
-    if layer.has_weights != bool(arrays):
+    """Give a layer its arrays; one that cannot be converted has none that are known."""
+    if not layer.roles:
+        return
+    missing = [role for role in layer.roles if role not in arrays]
+    measured = layer.kind == "Normalization" and layer.config.get("mean") is not None
+    if missing and layer.inner_kind in KNOWN and not measured:
         raise CheckpointError(
-            f"the layer {layer.name!r} has {'no' if layer.has_weights else 'unexpected'} weights",
-            RESAVE,
+            f"the layer {layer.name!r} has no weights {', '.join(missing)}", RESAVE
         )
     layer.arrays.update(arrays)

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from edge_unlock_convert.commands.quantize import PATH, checkpoint_options
+from edge_unlock_convert.commands.naming import named, naming_options
+from edge_unlock_convert.commands.quantize import PATH
 from edge_unlock_convert.terminal import show, stage
 
 
@@ -19,16 +20,7 @@ from edge_unlock_convert.terminal import show, stage
 )
 @click.option("--json", "json_path", type=PATH, help="Write the figures to this file (-: stdout).")
 @click.option("--png", "png_path", type=PATH, help="Write a picture of scores and DET curves.")
-@click.option("--lstm", multiple=True, help="As for quantize.")
-@click.option("--embedding", multiple=True, help="As for quantize.")
-@click.option("--attention", help="As for quantize.")
-@click.option(
-    "--embedding-activation",
-    type=click.Choice(("linear", "relu")),
-    default="linear",
-    help="As for quantize.",
-)
-@click.option("--drop", multiple=True, help="As for quantize.")
+@naming_options
 def compare(**options: Any) -> None:
     """Compare the float CHECKPOINT with the PACKAGE that was made of it, on speech.
 
@@ -56,9 +48,7 @@ def compare(**options: Any) -> None:
         encoder=manifest.encoder,
     )
     with stage("reading the checkpoint", None):
-        network = checkpoints.read(
-            options["checkpoint"], checkpoint_options(options, manifest.encoder.pooling)
-        )
+        network = checkpoints.read(options["checkpoint"], named(options, manifest.encoder.pooling))
     check_fit(network, front_end)
     source = Source(options["speech"], options["split"])
     result, trials = compare_on_speech(

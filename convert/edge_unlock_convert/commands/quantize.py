@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_unlock_convert.commands.naming import named, naming_options
 from edge_unlock_convert.terminal import show, stage
 
 if TYPE_CHECKING:
-    from edge_unlock_convert.checkpoint import Options
-    from edge_unlock_convert.network import Pooling
     from edge_unlock_convert.quantize import FrontEndAnswers
 
 PATH = click.Path(path_type=Path)
@@ -79,16 +78,7 @@ POOLINGS = ("attention", "mean", "last")
     show_default=True,
     help="Weight of the training mean in the running mean, likewise.",
 )
-@click.option("--lstm", multiple=True, help="Name of an LSTM module, first to last.")
-@click.option("--embedding", multiple=True, help="Name of a dense layer to the embedding.")
-@click.option("--attention", help="Name of the dense layer that weighs the steps.")
-@click.option(
-    "--embedding-activation",
-    type=click.Choice(("linear", "relu")),
-    default="linear",
-    show_default=True,
-)
-@click.option("--drop", multiple=True, help="Name of a tensor to leave behind.")
+@naming_options
 def quantize(**options: Any) -> None:
     """Convert CHECKPOINT to a model package, and prove what that did to it.
 
@@ -108,10 +98,8 @@ def quantize(**options: Any) -> None:
     test_speech = options["test_speech"] or (options["test_split"] and options["speech"])
     job = conversion.Job(
         checkpoint=options["checkpoint"],
-        options=checkpoint_options(
-            options, front_end.encoder.pooling if front_end else options["pooling"]
-        ),
-        front_end=front_end or _answers(options),
+        options=named(options, front_end.encoder.pooling if front_end else options["pooling"]),
+        front_end=front_end or answers(options),
         speech=Source(options["speech"], options["split"]),
         test_speech=Source(test_speech, options["test_split"]) if test_speech else None,
         recipe=conversion.Recipe(
@@ -130,25 +118,15 @@ def quantize(**options: Any) -> None:
     )
     result = conversion.quantize(job, stage)
     write_package(out, result.files, replace=options["force"])
-    show(quantization_rows(result.comparison), f"{out}: float to {options['scheme']}")
+    rows = quantization_rows(result.comparison)
+    rows += [("assumed or left behind", note.removeprefix("assumed: ")) for note in result.notes]
+    show(rows, f"{out}: float to {options['scheme']}")
 
 
-def checkpoint_options(options: dict[str, Any], pooling: "Pooling | None") -> "Options":
-    """What was said of the checkpoint on the command line."""
-    from edge_unlock_convert.checkpoint import Options
-
-    return Options(
-        lstm=list(options["lstm"]),
-        embedding=list(options["embedding"]),
-        attention=options["attention"],
-        embedding_activation=options["embedding_activation"],
-        drop=list(options["drop"]),
-        pooling=pooling,
-    )
-
-
-def _answers(options: dict[str, Any]) -> "FrontEndAnswers":
+def answers(options: dict[str, Any]) -> "FrontEndAnswers":
+    """What was said of the front end on the command line."""
     from edge_unlock.encoder.features import FeatureSpec
+    from edge_unlock_convert.front_end import PRIOR_FRAMES
     from edge_unlock_convert.quantize import FrontEndAnswers
 
     coefficients: int = options["coefficients"]
@@ -156,7 +134,7 @@ def _answers(options: dict[str, Any]) -> "FrontEndAnswers":
         FeatureSpec(coefficients=coefficients, filters=max(coefficients, FeatureSpec().filters)),
         options["frames_stacked"],
         options["pooling"],
-        options["prior_frames"],
+        options.get("prior_frames", PRIOR_FRAMES),
     )
 
 
