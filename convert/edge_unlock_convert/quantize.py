@@ -23,11 +23,12 @@ from edge_unlock_convert.calibration import Range
 from edge_unlock_convert.clipping import WeightRange, clip_weights
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.front_end import (
-    FRONT_END_NAME,
     PRIOR_FRAMES,
+    Agreement,
+    Description,
     FrontEnd,
+    fold,
     measure_normalization,
-    read_front_end,
 )
 from edge_unlock_convert.lowering import Scheme, lower
 from edge_unlock_convert.network import Network, Pooling
@@ -37,6 +38,9 @@ MODEL_NAME = "model.tflite"
 FALSE_ACCEPT_RATES = {"far-1e-2": 1e-2, "far-1e-3": 1e-3}
 DEFAULT_OPERATING_POINT = "far-1e-2"
 
+FOLDED = "features"
+"""Key of the manifest's ``accuracy`` in a package whose weights have other features folded in."""
+MIN_FEATURE_COSINE = 0.9
 TARGET_UTTERANCES = 5
 """Of one speaker are compared before those of further ones: three are enrolled."""
 
@@ -45,9 +49,12 @@ Stage = Callable[[str, int | None], AbstractContextManager[compare.Progress]]
 
 
 class FrontEndAnswers(NamedTuple):
-    """What a person says of the front end of a checkpoint without ``front_end.json``."""
+    """What a person says of the front end of a checkpoint without ``front_end.json``.
 
-    features: FeatureSpec = FeatureSpec()
+    ``features`` are the device's own, or described as a library makes them.
+    """
+
+    features: FeatureSpec | Description = FeatureSpec()
     frames_stacked: int | None = None
     pooling: Pooling | None = None
     prior_frames: float = PRIOR_FRAMES
@@ -67,6 +74,7 @@ class Recipe:
     calibration_utterances: int = 100
     test_utterances: int = 500
     limits: compare.Limits = field(default_factory=compare.Limits)
+    min_feature_cosine: float = MIN_FEATURE_COSINE
 
 
 @dataclass(frozen=True)
@@ -101,27 +109,21 @@ def convert(
     return model
 
 
-def find_front_end(path: Path, given: Path | None) -> FrontEnd | None:
-    """The front end given, or the one beside the checkpoint, or None."""
-    if given is not None:
-        return read_front_end(given)
-    beside = (path if path.is_dir() else path.parent) / FRONT_END_NAME
-    return read_front_end(beside) if beside.exists() else None
-
-
 def complete_front_end(
     network: Network, answers: FrontEndAnswers, samples: Sequence[Float32]
-) -> FrontEnd:
+) -> tuple[Network, FrontEnd, Agreement | None]:
     """A front end from what the network and the person say, its normalization measured.
 
-    Raises ``CheckpointError`` when something is left open.
+    Features of another origin than the device's are folded into the network; then the third
+    says how well. Raises ``CheckpointError`` when something is left open.
     """
-    coefficients = answers.features.coefficients
-    stacked = answers.frames_stacked or network.input_size // coefficients
-    if stacked * coefficients != network.input_size:
+    features = answers.features
+    size = features.size if isinstance(features, Description) else features.coefficients
+    stacked = answers.frames_stacked or network.input_size // size
+    if stacked * size != network.input_size:
         raise CheckpointError(
             f"the network takes {network.input_size} inputs a step, which is no multiple of "
-            f"{coefficients} coefficients",
+            f"{size} coefficients",
             "Say how it was trained: --coefficients and --frames-stacked, or --front-end FILE.",
         )
     implied = "attention" if network.attention is not None else network.pooling
@@ -131,16 +133,14 @@ def complete_front_end(
             "the checkpoint does not say how its steps become one embedding",
             "Say how it was trained: --pooling last, mean or attention.",
         )
-    normalization: Normalization = measure_normalization(
-        answers.features, samples, answers.prior_frames
+    encoder = EncoderSpec(
+        frames_stacked=stacked, embedding_size=network.embedding_size, pooling=pooling
     )
-    return FrontEnd(
-        features=answers.features,
-        normalization=normalization,
-        encoder=EncoderSpec(
-            frames_stacked=stacked, embedding_size=network.embedding_size, pooling=pooling
-        ),
-    )
+    if isinstance(features, Description):
+        return fold(network, features, encoder, samples, answers.prior_frames)
+    normalization: Normalization = measure_normalization(features, samples, answers.prior_frames)
+    front_end = FrontEnd(features=features, normalization=normalization, encoder=encoder)
+    return network, front_end, None
 
 
 def check_fit(network: Network, front_end: FrontEnd) -> None:
@@ -196,9 +196,13 @@ def quantize(job: Job, stage: Stage) -> Result:
     front_end = job.front_end
     speech = Speech(job.speech, recipe.calibration_utterances)
     samples, _ = _read_speech(speech, front_end.features.sample_rate_hz, "calibration", stage)
+    agreement = None
     if isinstance(front_end, FrontEndAnswers):
-        front_end = complete_front_end(network, front_end, samples)
+        with stage("fitting the front end", None):
+            network, front_end, agreement = complete_front_end(network, front_end, samples)
     check_fit(network, front_end)
+    if agreement is not None:
+        agreement.check(recipe.min_feature_cosine)
     inputs = [steps for one in samples if len(steps := front_end.steps(one))]
     if not inputs:
         raise ConversionError("the calibration speech is too short", "Give longer recordings.")
@@ -210,7 +214,10 @@ def quantize(job: Job, stage: Stage) -> Result:
         stage,
     )
     recipe.limits.check(comparison)
-    manifest = _manifest(job.identity, front_end, model, comparison, trials)
+    accuracy = {"quantization": msgspec.to_builtins(comparison)}
+    if agreement is not None:
+        accuracy[FOLDED] = msgspec.to_builtins(agreement)
+    manifest = _manifest(job.identity, front_end, model, accuracy, trials)
     extra = card.Extra(
         network=network,
         scheme=recipe.scheme,
@@ -269,7 +276,7 @@ def _manifest(
     identity: Identity,
     front_end: FrontEnd,
     model: bytes,
-    comparison: compare.Comparison,
+    accuracy: dict[str, Any],
     trials: compare.PairedTrials | None,
 ) -> Manifest:
     return Manifest(
@@ -282,7 +289,7 @@ def _manifest(
         encoder=front_end.encoder,
         operating_points=_operating_points(trials),
         default_operating_point=DEFAULT_OPERATING_POINT,
-        accuracy={"quantization": msgspec.to_builtins(comparison)},
+        accuracy=accuracy,
         training=dict(identity.training),
     )
 

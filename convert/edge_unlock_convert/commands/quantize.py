@@ -9,7 +9,9 @@ import click
 from edge_unlock_convert.terminal import show, stage
 
 if TYPE_CHECKING:
+    from edge_unlock.encoder.features import FeatureSpec
     from edge_unlock_convert.checkpoint import Options
+    from edge_unlock_convert.front_end import Description
     from edge_unlock_convert.network import Pooling
     from edge_unlock_convert.quantize import FrontEndAnswers
 
@@ -27,7 +29,18 @@ POOLINGS = ("attention", "mean", "last")
 @click.option("--test-speech", type=PATH, help="Speech to compare on [default: --speech].")
 @click.option("--split", help="Split of a manifest to calibrate on.")
 @click.option("--test-split", help="Split of a manifest to compare on.")
-@click.option("--front-end", type=PATH, help="front_end.json [default: beside the checkpoint].")
+@click.option(
+    "--front-end",
+    metavar="FILE|NAME",
+    help="Features it was trained on [default: front_end.json beside the checkpoint].",
+)
+@click.option(
+    "--min-feature-cosine",
+    type=click.FloatRange(-1, 1),
+    default=0.9,
+    show_default=True,
+    help="Least agreement of embeddings from the device's features with those from its own.",
+)
 @click.option("--scheme", type=click.Choice(SCHEMES), default="int8", show_default=True)
 @click.option("--range", "method", type=click.Choice(RANGES), default="minmax", show_default=True)
 @click.option(
@@ -99,19 +112,20 @@ def quantize(**options: Any) -> None:
     from edge_unlock_convert import compare
     from edge_unlock_convert import quantize as conversion
     from edge_unlock_convert.card import quantization_rows
+    from edge_unlock_convert.front_end import FrontEnd, find_front_end
     from edge_unlock_convert.package import check_target, write_package
     from edge_unlock_convert.speech import Source
 
     out: Path = options["out"]
     check_target(out, replace=options["force"])
-    front_end = conversion.find_front_end(options["checkpoint"], options["front_end"])
+    given = find_front_end(options["checkpoint"], options["front_end"])
+    front_end = given if isinstance(given, FrontEnd) else _answers(options, given)
+    pooling = front_end.encoder.pooling if isinstance(front_end, FrontEnd) else front_end.pooling
     test_speech = options["test_speech"] or (options["test_split"] and options["speech"])
     job = conversion.Job(
         checkpoint=options["checkpoint"],
-        options=checkpoint_options(
-            options, front_end.encoder.pooling if front_end else options["pooling"]
-        ),
-        front_end=front_end or _answers(options),
+        options=checkpoint_options(options, pooling),
+        front_end=front_end,
         speech=Source(options["speech"], options["split"]),
         test_speech=Source(test_speech, options["test_split"]) if test_speech else None,
         recipe=conversion.Recipe(
@@ -121,6 +135,7 @@ def quantize(**options: Any) -> None:
             calibration_utterances=options["utterances"],
             test_utterances=options["test_utterances"],
             limits=compare.Limits(options["min_cosine"], options["max_eer_delta"] / 100),
+            min_feature_cosine=options["min_feature_cosine"],
         ),
         identity=conversion.Identity(
             options["name"] or out.resolve().name,
@@ -130,6 +145,8 @@ def quantize(**options: Any) -> None:
     )
     result = conversion.quantize(job, stage)
     write_package(out, result.files, replace=options["force"])
+    if given is None:
+        click.echo(_assumption(result.manifest.features))
     show(quantization_rows(result.comparison), f"{out}: float to {options['scheme']}")
 
 
@@ -147,16 +164,28 @@ def checkpoint_options(options: dict[str, Any], pooling: "Pooling | None") -> "O
     )
 
 
-def _answers(options: dict[str, Any]) -> "FrontEndAnswers":
+def _answers(options: dict[str, Any], described: "Description | None") -> "FrontEndAnswers":
+    """What is left open by a description of the features, or where there is none, is assumed."""
     from edge_unlock.encoder.features import FeatureSpec
     from edge_unlock_convert.quantize import FrontEndAnswers
 
+    stacked, pooling = options["frames_stacked"], options["pooling"]
+    if described is not None:
+        stacked, pooling = described.frames_stacked or stacked, described.pooling or pooling
+        return FrontEndAnswers(described, stacked, pooling, options["prior_frames"])
     coefficients: int = options["coefficients"]
-    return FrontEndAnswers(
-        FeatureSpec(coefficients=coefficients, filters=max(coefficients, FeatureSpec().filters)),
-        options["frames_stacked"],
-        options["pooling"],
-        options["prior_frames"],
+    features = FeatureSpec(
+        coefficients=coefficients, filters=max(coefficients, FeatureSpec().filters)
+    )
+    return FrontEndAnswers(features, stacked, pooling, options["prior_frames"])
+
+
+def _assumption(features: "FeatureSpec") -> str:
+    return (
+        f"no front end given: assumed are the device's {features.coefficients} MFCC of "
+        f"{features.filters} filters, {features.low_hz:g} to {features.high_hz:g} Hz, Hamming "
+        f"window of 25 ms each 10 ms, pre-emphasis {features.preemphasis:g}, running mean removed, "
+        "measured deviations"
     )
 
 
