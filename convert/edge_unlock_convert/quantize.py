@@ -27,9 +27,11 @@ from edge_unlock_convert.front_end import (
     Agreement,
     Description,
     FrontEnd,
+    Own,
     fold,
     measure_normalization,
 )
+from edge_unlock_convert.known import Check, Encodings, KnownEmbedding
 from edge_unlock_convert.lowering import Scheme, lower
 from edge_unlock_convert.network import Network, Pooling
 from edge_unlock_convert.speech import Source, Speech
@@ -41,6 +43,7 @@ DEFAULT_OPERATING_POINT = "far-1e-2"
 FOLDED = "features"
 """Key of the manifest's ``accuracy`` in a package whose weights have other features folded in."""
 MIN_FEATURE_COSINE = 0.9
+MIN_CHECK_COSINE = 0.95
 TARGET_UTTERANCES = 5
 """Of one speaker are compared before those of further ones: three are enrolled."""
 
@@ -75,6 +78,7 @@ class Recipe:
     test_utterances: int = 500
     limits: compare.Limits = field(default_factory=compare.Limits)
     min_feature_cosine: float = MIN_FEATURE_COSINE
+    min_check_cosine: float = MIN_CHECK_COSINE
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,12 @@ class Identity:
 
 
 class Result(NamedTuple):
-    """What was made: the files of the package, and the comparison that they passed."""
+    """What was made: the files of the package, and the comparisons that they passed."""
 
     files: dict[str, bytes]
     manifest: Manifest
     comparison: compare.Comparison
+    check: Check | None
 
 
 def convert(
@@ -182,6 +187,7 @@ class Job(NamedTuple):
     test_speech: Source | None
     recipe: Recipe
     identity: Identity
+    known: KnownEmbedding | None = None
 
 
 def quantize(job: Job, stage: Stage) -> Result:
@@ -196,8 +202,10 @@ def quantize(job: Job, stage: Stage) -> Result:
     front_end = job.front_end
     speech = Speech(job.speech, recipe.calibration_utterances)
     samples, _ = _read_speech(speech, front_end.features.sample_rate_hz, "calibration", stage)
-    agreement = None
+    agreement, own = None, None
     if isinstance(front_end, FrontEndAnswers):
+        if isinstance(front_end.features, Description):
+            own = Own(network, front_end.features)
         with stage("fitting the front end", None):
             network, front_end, agreement = complete_front_end(network, front_end, samples)
     check_fit(network, front_end)
@@ -208,6 +216,10 @@ def quantize(job: Job, stage: Stage) -> Result:
         raise ConversionError("the calibration speech is too short", "Give longer recordings.")
     with stage(f"converting to {recipe.scheme}", None):
         model = convert(network, inputs, recipe.scheme, recipe.range, recipe.weight_range)
+    check = None
+    if job.known is not None:
+        check = job.known.compare(Encodings(own, network, model, front_end), inputs)
+        check.check(recipe.min_check_cosine)
     comparison, trials = compare_on_speech(
         Encoding(network, model, front_end),
         Speech(job.test_speech or job.speech, recipe.test_utterances, together=TARGET_UTTERANCES),
@@ -231,7 +243,7 @@ def quantize(job: Job, stage: Stage) -> Result:
         MANIFEST_NAME: manifest.to_json(),
         card.NAME: card.render(manifest, flatbuffer.read(model), comparison, extra).encode(),
     }
-    return Result(files, manifest, comparison)
+    return Result(files, manifest, comparison, check)
 
 
 class Encoding(NamedTuple):

@@ -41,6 +41,19 @@ POOLINGS = ("attention", "mean", "last")
     show_default=True,
     help="Least agreement of embeddings from the device's features with those from its own.",
 )
+@click.option("--check-audio", type=PATH, help="A recording with a known embedding.")
+@click.option(
+    "--check-embedding",
+    type=PATH,
+    help="What the network's own code makes of it: .npy, or a JSON list.",
+)
+@click.option(
+    "--min-check-cosine",
+    type=click.FloatRange(-1, 1),
+    default=0.95,
+    show_default=True,
+    help="Least cosine of the package's embedding to that.",
+)
 @click.option("--scheme", type=click.Choice(SCHEMES), default="int8", show_default=True)
 @click.option("--range", "method", type=click.Choice(RANGES), default="minmax", show_default=True)
 @click.option(
@@ -113,9 +126,13 @@ def quantize(**options: Any) -> None:
     from edge_unlock_convert import quantize as conversion
     from edge_unlock_convert.card import quantization_rows
     from edge_unlock_convert.front_end import FrontEnd, find_front_end
+    from edge_unlock_convert.known import KnownEmbedding
     from edge_unlock_convert.package import check_target, write_package
     from edge_unlock_convert.speech import Source
 
+    audio, embedding = options["check_audio"], options["check_embedding"]
+    if (audio is None) != (embedding is None):
+        raise click.UsageError("--check-audio and --check-embedding belong together.")
     out: Path = options["out"]
     check_target(out, replace=options["force"])
     given = find_front_end(options["checkpoint"], options["front_end"])
@@ -136,18 +153,21 @@ def quantize(**options: Any) -> None:
             test_utterances=options["test_utterances"],
             limits=compare.Limits(options["min_cosine"], options["max_eer_delta"] / 100),
             min_feature_cosine=options["min_feature_cosine"],
+            min_check_cosine=options["min_check_cosine"],
         ),
         identity=conversion.Identity(
             options["name"] or out.resolve().name,
             options["model_version"],
             read_object(options["training"]),
         ),
+        known=KnownEmbedding(audio, embedding) if audio else None,
     )
     result = conversion.quantize(job, stage)
     write_package(out, result.files, replace=options["force"])
     if given is None:
         click.echo(_assumption(result.manifest.features))
-    show(quantization_rows(result.comparison), f"{out}: float to {options['scheme']}")
+    rows = quantization_rows(result.comparison) + (result.check.rows() if result.check else [])
+    show(rows, f"{out}: float to {options['scheme']}")
 
 
 def checkpoint_options(options: dict[str, Any], pooling: "Pooling | None") -> "Options":
