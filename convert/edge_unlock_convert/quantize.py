@@ -24,12 +24,15 @@ from edge_unlock_convert.checkpoint.assembly import POOLING_UNKNOWN, told
 from edge_unlock_convert.clipping import WeightRange, clip_weights
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.front_end import (
-    FRONT_END_NAME,
     PRIOR_FRAMES,
+    Agreement,
+    Description,
     FrontEnd,
+    Own,
+    fold,
     measure_normalization,
-    read_front_end,
 )
+from edge_unlock_convert.known import Check, Encodings, KnownEmbedding
 from edge_unlock_convert.lowering import Scheme, lower
 from edge_unlock_convert.network import Network, Pooling
 from edge_unlock_convert.speech import Source, Speech
@@ -38,6 +41,10 @@ MODEL_NAME = "model.tflite"
 FALSE_ACCEPT_RATES = {"far-1e-2": 1e-2, "far-1e-3": 1e-3}
 DEFAULT_OPERATING_POINT = "far-1e-2"
 
+FOLDED = "features"
+"""Key of the manifest's ``accuracy`` in a package whose weights have other features folded in."""
+MIN_FEATURE_COSINE = 0.9
+MIN_CHECK_COSINE = 0.95
 TARGET_UTTERANCES = 5
 """Of one speaker are compared before those of further ones: three are enrolled."""
 
@@ -46,9 +53,12 @@ Stage = Callable[[str, int | None], AbstractContextManager[compare.Progress]]
 
 
 class FrontEndAnswers(NamedTuple):
-    """What a person says of the front end of a checkpoint without ``front_end.json``."""
+    """What a person says of the front end of a checkpoint without ``front_end.json``.
 
-    features: FeatureSpec = FeatureSpec()
+    ``features`` are the device's own, or described as a library makes them.
+    """
+
+    features: FeatureSpec | Description = FeatureSpec()
     frames_stacked: int | None = None
     pooling: Pooling | None = None
     prior_frames: float = PRIOR_FRAMES
@@ -68,6 +78,8 @@ class Recipe:
     calibration_utterances: int = 100
     test_utterances: int = 500
     limits: compare.Limits = field(default_factory=compare.Limits)
+    min_feature_cosine: float = MIN_FEATURE_COSINE
+    min_check_cosine: float = MIN_CHECK_COSINE
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ class Identity:
 
 
 class Result(NamedTuple):
-    """What was made: the files of the package, the comparison that they passed, and what was
+    """What was made: the files of the package, the comparisons that they passed, and what was
     assumed of the checkpoint or left behind.
     """
 
@@ -88,6 +100,7 @@ class Result(NamedTuple):
     manifest: Manifest
     comparison: compare.Comparison
     notes: tuple[str, ...]
+    check: Check | None
 
 
 def convert(
@@ -105,17 +118,11 @@ def convert(
     return model
 
 
-def find_front_end(path: Path, given: Path | None) -> FrontEnd | None:
-    """The front end given, or the one beside the checkpoint, or None."""
-    if given is not None:
-        return read_front_end(given)
-    beside = (path if path.is_dir() else path.parent) / FRONT_END_NAME
-    return read_front_end(beside) if beside.exists() else None
-
-
 def assumptions(answers: FrontEndAnswers) -> tuple[str, ...]:
-    """What is taken for granted of the features, where no ``front_end.json`` says it."""
+    """What is taken for granted of the features, where nobody says it."""
     spec = answers.features
+    if isinstance(spec, Description):
+        return ()
     to_ms = 1000 / spec.sample_rate_hz
     return (
         f"assumed: {spec.coefficients} MFCC of {spec.filters} mel filters from {spec.low_hz:g} to "
@@ -129,12 +136,13 @@ def assumptions(answers: FrontEndAnswers) -> tuple[str, ...]:
 
 def stacked_frames(input_size: int, answers: FrontEndAnswers) -> int:
     """Frames that make a step of the network. Raises ``CheckpointError`` if none fit."""
-    coefficients = answers.features.coefficients
-    stacked = answers.frames_stacked or input_size // coefficients
-    if stacked * coefficients != input_size:
+    features = answers.features
+    size = features.size if isinstance(features, Description) else features.coefficients
+    stacked = answers.frames_stacked or input_size // size
+    if stacked * size != input_size:
         raise CheckpointError(
             f"the network takes {input_size} inputs a step, which is no multiple of "
-            f"{coefficients} coefficients",
+            f"{size} coefficients",
             "Say how it was trained: --coefficients and --frames-stacked, or --front-end FILE.",
         )
     return stacked
@@ -142,10 +150,11 @@ def stacked_frames(input_size: int, answers: FrontEndAnswers) -> int:
 
 def complete_front_end(
     network: Network, answers: FrontEndAnswers, samples: Sequence[Float32]
-) -> FrontEnd:
+) -> tuple[Network, FrontEnd, Agreement | None]:
     """A front end from what the network and the person say, its normalization measured.
 
-    Raises ``CheckpointError`` when something is left open.
+    Features of another origin than the device's are folded into the network; then the third
+    says how well. Raises ``CheckpointError`` when something is left open.
     """
     problems = []
     try:
@@ -158,16 +167,15 @@ def complete_front_end(
         problems.append(POOLING_UNKNOWN)
     if problems or pooling is None:
         raise told(problems)
-    normalization: Normalization = measure_normalization(
-        answers.features, samples, answers.prior_frames
+    features = answers.features
+    encoder = EncoderSpec(
+        frames_stacked=stacked, embedding_size=network.embedding_size, pooling=pooling
     )
-    return FrontEnd(
-        features=answers.features,
-        normalization=normalization,
-        encoder=EncoderSpec(
-            frames_stacked=stacked, embedding_size=network.embedding_size, pooling=pooling
-        ),
-    )
+    if isinstance(features, Description):
+        return fold(network, features, encoder, samples, answers.prior_frames)
+    normalization: Normalization = measure_normalization(features, samples, answers.prior_frames)
+    front_end = FrontEnd(features=features, normalization=normalization, encoder=encoder)
+    return network, front_end, None
 
 
 def check_fit(network: Network, front_end: FrontEnd) -> None:
@@ -209,6 +217,7 @@ class Job(NamedTuple):
     test_speech: Source | None
     recipe: Recipe
     identity: Identity
+    known: KnownEmbedding | None = None
 
 
 def quantize(job: Job, stage: Stage) -> Result:
@@ -223,22 +232,35 @@ def quantize(job: Job, stage: Stage) -> Result:
     front_end = job.front_end
     speech = Speech(job.speech, recipe.calibration_utterances)
     samples, _ = _read_speech(speech, front_end.features.sample_rate_hz, "calibration", stage)
+    agreement, own = None, None
     if isinstance(front_end, FrontEndAnswers):
+        if isinstance(front_end.features, Description):
+            own = Own(network, front_end.features)
         network = replace(network, notes=(*network.notes, *assumptions(front_end)))
-        front_end = complete_front_end(network, front_end, samples)
+        with stage("fitting the front end", None):
+            network, front_end, agreement = complete_front_end(network, front_end, samples)
     check_fit(network, front_end)
+    if agreement is not None:
+        agreement.check(recipe.min_feature_cosine)
     inputs = [steps for one in samples if len(steps := front_end.steps(one))]
     if not inputs:
         raise ConversionError("the calibration speech is too short", "Give longer recordings.")
     with stage(f"converting to {recipe.scheme}", None):
         model = convert(network, inputs, recipe.scheme, recipe.range, recipe.weight_range)
+    check = None
+    if job.known is not None:
+        check = job.known.compare(Encodings(own, network, model, front_end), inputs)
+        check.check(recipe.min_check_cosine)
     comparison, trials = compare_on_speech(
         Encoding(network, model, front_end),
         Speech(job.test_speech or job.speech, recipe.test_utterances, together=TARGET_UTTERANCES),
         stage,
     )
     recipe.limits.check(comparison)
-    manifest = _manifest(job.identity, front_end, model, comparison, trials)
+    accuracy = {"quantization": msgspec.to_builtins(comparison)}
+    if agreement is not None:
+        accuracy[FOLDED] = msgspec.to_builtins(agreement)
+    manifest = _manifest(job.identity, front_end, model, accuracy, trials)
     extra = card.Extra(
         network=network,
         scheme=recipe.scheme,
@@ -252,7 +274,7 @@ def quantize(job: Job, stage: Stage) -> Result:
         MANIFEST_NAME: manifest.to_json(),
         card.NAME: card.render(manifest, flatbuffer.read(model), comparison, extra).encode(),
     }
-    return Result(files, manifest, comparison, network.notes)
+    return Result(files, manifest, comparison, network.notes, check)
 
 
 class Encoding(NamedTuple):
@@ -297,7 +319,7 @@ def _manifest(
     identity: Identity,
     front_end: FrontEnd,
     model: bytes,
-    comparison: compare.Comparison,
+    accuracy: dict[str, Any],
     trials: compare.PairedTrials | None,
 ) -> Manifest:
     return Manifest(
@@ -310,7 +332,7 @@ def _manifest(
         encoder=front_end.encoder,
         operating_points=_operating_points(trials),
         default_operating_point=DEFAULT_OPERATING_POINT,
-        accuracy={"quantization": msgspec.to_builtins(comparison)},
+        accuracy=accuracy,
         training=dict(identity.training),
     )
 

@@ -33,6 +33,7 @@ def compare(**options: Any) -> None:
     from edge_unlock_convert.errors import ConversionError
     from edge_unlock_convert.front_end import FrontEnd
     from edge_unlock_convert.quantize import (
+        FOLDED,
         TARGET_UTTERANCES,
         Encoding,
         check_fit,
@@ -42,6 +43,12 @@ def compare(**options: Any) -> None:
 
     package = ModelPackage.load(options["package"])
     manifest = package.manifest
+    if FOLDED in manifest.accuracy:
+        raise ConversionError(
+            f"{options['package']} has its features folded into its weights, which are no longer "
+            "those of the checkpoint",
+            "Its MODEL_CARD.md shows what `quantize` measured.",
+        )
     front_end = FrontEnd(
         features=manifest.features,
         normalization=manifest.normalization,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("checkpoint", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="For another program.")
-@click.option("--front-end", type=PATH, help="front_end.json [default: beside the checkpoint].")
+@click.option("--front-end", metavar="FILE|NAME", help="As for quantize.")
 @click.option(
     "--coefficients", type=click.IntRange(1), default=40, show_default=True, help="As for quantize."
 )
@@ -31,14 +31,14 @@ def describe(**options: Any) -> None:
     """
     from edge_unlock_convert import checkpoint as checkpoints
     from edge_unlock_convert.commands.quantize import answers
-    from edge_unlock_convert.quantize import find_front_end
+    from edge_unlock_convert.front_end import FrontEnd, find_front_end
     from edge_unlock_convert.terminal import show
 
     path: Path = options["checkpoint"]
-    front_end = find_front_end(path, options["front_end"])
-    pooling = front_end.encoder.pooling if front_end else options["pooling"]
-    found = checkpoints.describe(path, named(options, pooling))
-    found = _with_front_end(found, front_end or answers(options))
+    given = find_front_end(path, options["front_end"])
+    front_end = given if isinstance(given, FrontEnd) else answers(options, given)
+    pooling = front_end.encoder.pooling if isinstance(front_end, FrontEnd) else front_end.pooling
+    found = _with_front_end(checkpoints.describe(path, named(options, pooling)), front_end)
     if options["as_json"]:
         click.echo(found.to_json(), nl=False)
         return

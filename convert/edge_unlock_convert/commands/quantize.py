@@ -10,6 +10,7 @@ from edge_unlock_convert.commands.naming import named, naming_options
 from edge_unlock_convert.terminal import show, stage
 
 if TYPE_CHECKING:
+    from edge_unlock_convert.front_end import Description
     from edge_unlock_convert.quantize import FrontEndAnswers
 
 PATH = click.Path(path_type=Path)
@@ -26,7 +27,31 @@ POOLINGS = ("attention", "mean", "last")
 @click.option("--test-speech", type=PATH, help="Speech to compare on [default: --speech].")
 @click.option("--split", help="Split of a manifest to calibrate on.")
 @click.option("--test-split", help="Split of a manifest to compare on.")
-@click.option("--front-end", type=PATH, help="front_end.json [default: beside the checkpoint].")
+@click.option(
+    "--front-end",
+    metavar="FILE|NAME",
+    help="Features it was trained on [default: front_end.json beside the checkpoint].",
+)
+@click.option(
+    "--min-feature-cosine",
+    type=click.FloatRange(-1, 1),
+    default=0.9,
+    show_default=True,
+    help="Least agreement of embeddings from the device's features with those from its own.",
+)
+@click.option("--check-audio", type=PATH, help="A recording with a known embedding.")
+@click.option(
+    "--check-embedding",
+    type=PATH,
+    help="What the network's own code makes of it: .npy, or a JSON list.",
+)
+@click.option(
+    "--min-check-cosine",
+    type=click.FloatRange(-1, 1),
+    default=0.95,
+    show_default=True,
+    help="Least cosine of the package's embedding to that.",
+)
 @click.option("--scheme", type=click.Choice(SCHEMES), default="int8", show_default=True)
 @click.option("--range", "method", type=click.Choice(RANGES), default="minmax", show_default=True)
 @click.option(
@@ -89,17 +114,24 @@ def quantize(**options: Any) -> None:
     from edge_unlock_convert import compare
     from edge_unlock_convert import quantize as conversion
     from edge_unlock_convert.card import quantization_rows
+    from edge_unlock_convert.front_end import FrontEnd, find_front_end
+    from edge_unlock_convert.known import KnownEmbedding
     from edge_unlock_convert.package import check_target, write_package
     from edge_unlock_convert.speech import Source
 
+    audio, embedding = options["check_audio"], options["check_embedding"]
+    if (audio is None) != (embedding is None):
+        raise click.UsageError("--check-audio and --check-embedding belong together.")
     out: Path = options["out"]
     check_target(out, replace=options["force"])
-    front_end = conversion.find_front_end(options["checkpoint"], options["front_end"])
+    given = find_front_end(options["checkpoint"], options["front_end"])
+    front_end = given if isinstance(given, FrontEnd) else answers(options, given)
+    pooling = front_end.encoder.pooling if isinstance(front_end, FrontEnd) else front_end.pooling
     test_speech = options["test_speech"] or (options["test_split"] and options["speech"])
     job = conversion.Job(
         checkpoint=options["checkpoint"],
-        options=named(options, front_end.encoder.pooling if front_end else options["pooling"]),
-        front_end=front_end or answers(options),
+        options=named(options, pooling),
+        front_end=front_end,
         speech=Source(options["speech"], options["split"]),
         test_speech=Source(test_speech, options["test_split"]) if test_speech else None,
         recipe=conversion.Recipe(
@@ -109,33 +141,39 @@ def quantize(**options: Any) -> None:
             calibration_utterances=options["utterances"],
             test_utterances=options["test_utterances"],
             limits=compare.Limits(options["min_cosine"], options["max_eer_delta"] / 100),
+            min_feature_cosine=options["min_feature_cosine"],
+            min_check_cosine=options["min_check_cosine"],
         ),
         identity=conversion.Identity(
             options["name"] or out.resolve().name,
             options["model_version"],
             read_object(options["training"]),
         ),
+        known=KnownEmbedding(audio, embedding) if audio else None,
     )
     result = conversion.quantize(job, stage)
     write_package(out, result.files, replace=options["force"])
-    rows = quantization_rows(result.comparison)
+    rows = quantization_rows(result.comparison) + (result.check.rows() if result.check else [])
     rows += [("assumed or left behind", note.removeprefix("assumed: ")) for note in result.notes]
     show(rows, f"{out}: float to {options['scheme']}")
 
 
-def answers(options: dict[str, Any]) -> "FrontEndAnswers":
-    """What was said of the front end on the command line."""
+def answers(options: dict[str, Any], described: "Description | None") -> "FrontEndAnswers":
+    """What is left open by a description of the features, or where there is none, is assumed."""
     from edge_unlock.encoder.features import FeatureSpec
     from edge_unlock_convert.front_end import PRIOR_FRAMES
     from edge_unlock_convert.quantize import FrontEndAnswers
 
+    stacked, pooling = options["frames_stacked"], options["pooling"]
+    prior_frames = options.get("prior_frames", PRIOR_FRAMES)
+    if described is not None:
+        stacked, pooling = described.frames_stacked or stacked, described.pooling or pooling
+        return FrontEndAnswers(described, stacked, pooling, prior_frames)
     coefficients: int = options["coefficients"]
-    return FrontEndAnswers(
-        FeatureSpec(coefficients=coefficients, filters=max(coefficients, FeatureSpec().filters)),
-        options["frames_stacked"],
-        options["pooling"],
-        options.get("prior_frames", PRIOR_FRAMES),
+    features = FeatureSpec(
+        coefficients=coefficients, filters=max(coefficients, FeatureSpec().filters)
     )
+    return FrontEndAnswers(features, stacked, pooling, prior_frames)
 
 
 def read_object(path: Path | None) -> dict[str, Any]:

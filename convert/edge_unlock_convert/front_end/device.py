@@ -1,11 +1,10 @@
-"""What stands between samples and the network: MFCC, normalization, stacking.
+"""The device's front end, between samples and the network: MFCC, normalization, stacking.
 
 The computation is the device's own (``edge_unlock.encoder.features``); nothing is computed twice in
 two ways.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -18,9 +17,8 @@ from edge_unlock.encoder.features import (
     NormalizationStream,
 )
 from edge_unlock.encoder.package import EncoderSpec
-from edge_unlock_convert.errors import CheckpointError, SpeechError
+from edge_unlock_convert.errors import SpeechError
 
-FRONT_END_NAME = "front_end.json"
 PRIOR_FRAMES = 100.0
 """Weight of the training mean in the running mean when the checkpoint says none: one second."""
 
@@ -34,7 +32,10 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def __post_init__(self) -> None:
         if len(self.normalization.mean) != self.features.coefficients:
-            raise ValueError("the normalization does not fit the number of coefficients")
+            raise ValueError(
+                f"`normalization.mean` has {len(self.normalization.mean)} numbers, "
+                f"`features.coefficients` is {self.features.coefficients}"
+            )
 
     @property
     def input_size(self) -> int:
@@ -53,22 +54,6 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         frames = NormalizationStream(self.normalization).push(frames)
         count = len(frames) // self.encoder.frames_stacked
         return frames[: count * self.encoder.frames_stacked].reshape(count, self.input_size)
-
-
-def read_front_end(path: Path) -> FrontEnd:
-    """Read ``front_end.json``. Raises ``CheckpointError`` when it is missing or malformed."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=FrontEnd)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot read {path}: {error.strerror}",
-            "Give --front-end FILE; without one, --frames-stacked and --pooling.",
-        ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CheckpointError(
-            f"{path} is no front end: {error}",
-            'It is JSON with "features", "normalization" and "encoder", as training writes it.',
-        ) from error
 
 
 def measure_normalization(
