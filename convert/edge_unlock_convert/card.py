@@ -7,7 +7,7 @@ from typing import Any
 from edge_unlock.encoder.nontarget import USUAL_ENROLLED
 from edge_unlock.encoder.package import MANIFEST_NAME, Manifest
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.compare import Comparison
+from edge_unlock_convert.compare import Comparison, ErrorRates
 from edge_unlock_convert.flatbuffer import Graph
 from edge_unlock_convert.network import Network
 
@@ -154,12 +154,19 @@ def quantization_rows(comparison: Comparison) -> list[tuple[str, str]]:
             ("trials", f"{rates.target_trials:,} target, {rates.nontarget_trials:,} non-target"),
             ("speakers", f"{rates.speakers}"),
             ("EER, float", _percent(rates.eer_float, rates.eer_float_interval)),
+            *_untrained_row(rates),
             ("EER, quantized", _percent(rates.eer_quantized, rates.eer_quantized_interval)),
             ("EER, change", _percent(rates.eer_delta, rates.eer_delta_interval, sign="+")),
             ("decisions flipped at the EER threshold", f"{100 * rates.flips:.3f}%"),
             ("shift of the EER threshold", f"{rates.threshold_shift:+.5f}"),
         ]
     return rows
+
+
+def _untrained_row(rates: ErrorRates) -> list[tuple[str, str]]:
+    if rates.eer_untrained is None:
+        return []
+    return [("EER, untrained network of the same shape", f"{100 * rates.eer_untrained:.2f}%")]
 
 
 def _quantization(comparison: Comparison, extra: Extra) -> str:

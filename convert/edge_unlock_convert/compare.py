@@ -22,6 +22,8 @@ ENROLLED_UTTERANCES = 3
 TRIAL_DRAWS = 5
 """How often other utterances are enrolled."""
 BOOTSTRAP_DRAWS = 100
+MIN_SPEAKERS = 10
+"""Intervals that are drawn from fewer are too narrow to be believed: nothing is refused by them."""
 
 
 class Embedded(NamedTuple):
@@ -47,7 +49,9 @@ class ErrorRates(msgspec.Struct, frozen=True, kw_only=True):
 
     ``flips`` is the share of trials that are decided differently at ``threshold``, the equal
     error threshold of the float network; ``threshold_shift`` is how far that of the quantized
-    network lies above. Intervals are of 95%, by drawing speakers.
+    network lies above. ``eer_untrained`` is that of a float network of the same shape with random
+    weights, and ``training_gain_interval`` by how much it is higher, where that was measured.
+    Intervals are of 95%, by drawing speakers.
     """
 
     speakers: int
@@ -62,6 +66,8 @@ class ErrorRates(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     threshold_shift: float
     flips: float
+    eer_untrained: float | None = None
+    training_gain_interval: tuple[float, float] | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,31 +87,61 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
+LOSS_HINT = (
+    "Give more or more varied calibration speech, another --range, or raise the limit "
+    "if the loss is acceptable; `compare` shows where it arises."
+)
+
+
 class Limits(NamedTuple):
-    """The loss that is accepted: cosine of the worst percentile, and EER change in [0, 1]."""
+    """The loss that is accepted: cosine of the worst percentile, and EER change in [0, 1].
+
+    The whole interval of the EER's change must lie below its limit. Of too few trials it is not
+    weighed at all, and the cosine decides: chance shall neither accept nor refuse.
+    """
 
     min_cosine: float = 0.99
     max_eer_delta: float = 0.005
+    allow_useless: bool = False
+    """Whether the float network may be no better than one that learned nothing."""
 
     def check(self, result: Comparison) -> None:
         """Raise ``QualityError`` for a loss above the limits, or one that is not a number."""
-        hint = (
-            "Give more or more varied calibration speech, another --range, or raise the limit "
-            "if the loss is acceptable; `compare` shows where it arises."
-        )
+        rates = result.error_rates if self.weighs(result.error_rates) else None
+        if rates is not None and not self.allow_useless:
+            _check_learned(rates)
+        self._check_cosine(result)
+        if rates is not None:
+            self._check_error_rates(rates)
+
+    def weighs(self, rates: ErrorRates | None) -> bool:
+        """Whether there are speakers enough, and so many trials that one alone decides nothing."""
+        if rates is None:
+            return False
+        return rates.speakers >= MIN_SPEAKERS and rates.target_trials * self.max_eer_delta >= 1
+
+    def _check_cosine(self, result: Comparison) -> None:
         if not result.cosine_p1 >= self.min_cosine:
             raise QualityError(
                 f"one embedding in a hundred has a cosine below {result.cosine_p1:.4f} to its "
                 f"float form; {self.min_cosine:.4f} is the least accepted (--min-cosine)",
-                hint,
+                LOSS_HINT,
             )
-        rates = result.error_rates
-        if rates and not rates.eer_delta <= self.max_eer_delta:
-            raise QualityError(
-                f"quantization raises the EER by {100 * rates.eer_delta:.2f} percentage points; "
-                f"{100 * self.max_eer_delta:.2f} is the most accepted (--max-eer-delta)",
-                hint,
-            )
+
+    def _check_error_rates(self, rates: ErrorRates) -> None:
+        low, high = rates.eer_delta_interval
+        if high <= self.max_eer_delta:
+            return
+        is_open = low <= self.max_eer_delta
+        raise QualityError(
+            f"quantization raises the EER by {100 * low:.2f} to {100 * high:.2f} percentage points "
+            f"(95% interval); {100 * self.max_eer_delta:.2f} is the most accepted "
+            "(--max-eer-delta)",
+            f"{rates.target_trials} target trials of {rates.speakers} speakers leave it open: give "
+            "more test speech, or raise the limit."
+            if is_open
+            else LOSS_HINT,
+        )
 
 
 def embed(
@@ -144,12 +180,36 @@ def embed(
     return Embedded(np.stack(floats), np.stack(integers), sqnr_db)
 
 
+def embed_float(
+    original: Network,
+    utterances: Sequence[Float32],
+    pooling: Pooling,
+    progress: Progress = lambda _: None,
+) -> Float32:
+    """Embed utterances, each network input (T, F), with the float network alone: (N, D)."""
+    embeddings = []
+    for outputs in network.run(original, utterances):
+        embeddings.append(network.pool(outputs.embedding, outputs.logit, pooling))
+        progress(1)
+    return np.stack(embeddings)
+
+
 def compare(
-    embedded: Embedded, speakers: Sequence[str | None], float_bytes: int, quantized_bytes: int
+    embedded: Embedded,
+    speakers: Sequence[str | None],
+    float_bytes: int,
+    quantized_bytes: int,
+    untrained: Float32 | None = None,
 ) -> tuple[Comparison, PairedTrials | None]:
-    """Judge embeddings of utterances that ``speakers`` (N,) spoke; also gives the scored trials."""
+    """Judge embeddings of utterances that ``speakers`` (N,) spoke; also gives the scored trials.
+
+    ``untrained`` (N, D) are those of a network that learned nothing.
+    """
     cosine = np.sum(embedded.original * embedded.quantized, axis=1)
     trials = _trials(embedded, speakers)
+    rates = trials and _error_rates(trials)
+    if trials and rates and untrained is not None:
+        rates = _with_untrained(rates, trials, embedded._replace(quantized=untrained), speakers)
     result = Comparison(
         utterances=len(cosine),
         cosine_min=float(cosine.min()),
@@ -158,7 +218,7 @@ def compare(
         sqnr_db=embedded.sqnr_db,
         float_bytes=float_bytes,
         quantized_bytes=quantized_bytes,
-        error_rates=trials and _error_rates(trials),
+        error_rates=rates,
     )
     return result, trials
 
@@ -190,20 +250,50 @@ def _trials(embedded: Embedded, speakers: Sequence[str | None]) -> PairedTrials 
     return PairedTrials(original, quantized)
 
 
-def _error_rates(trials: PairedTrials) -> ErrorRates:
-    before, after = trials
-    eer_before, eer_after = metrics.eer(*before.split()), metrics.eer(*after.split())
-    threshold = metrics.frr_at_far(*before.split(), eer_before).threshold
+def _check_learned(rates: ErrorRates) -> None:
+    """Raise ``QualityError`` where nothing shows that the float network learned to tell voices."""
+    if rates.training_gain_interval is None or rates.training_gain_interval[0] > 0:
+        return
+    raise QualityError(
+        f"the float network is of no use on this speech: its EER is {100 * rates.eer_float:.1f}%, "
+        f"that of an untrained network of its shape {100 * (rates.eer_untrained or 0):.1f}%",
+        "Most likely it hears other features than it was trained on: say which by --front-end, and "
+        "prove it by --check-audio. --allow-useless writes the package all the same.",
+    )
+
+
+def _with_untrained(
+    rates: ErrorRates, trials: PairedTrials, pair: Embedded, speakers: Sequence[str | None]
+) -> ErrorRates:
+    learned_nothing = _trials(pair, speakers)
+    if learned_nothing is None:
+        return rates
+    untrained = learned_nothing.quantized
+    return msgspec.structs.replace(
+        rates,
+        eer_untrained=metrics.eer(*untrained.split()),
+        training_gain_interval=_change(trials.original, untrained),
+    )
+
+
+def _change(before: Trials, after: Trials) -> tuple[float, float]:
+    """The interval of the EER's change between scores of the same trials: a paired bootstrap."""
 
     def delta(target: metrics.Floats, nontarget: metrics.Floats) -> float:
-        """EER change on drawn trials, which are numbers of trials here: a paired bootstrap."""
-        rows, others = target.astype(int), nontarget.astype(int)
+        rows, others = target.astype(int), nontarget.astype(int)  # drawn are numbers of trials
         return metrics.eer(after.scores[rows], after.scores[others]) - metrics.eer(
             before.scores[rows], before.scores[others]
         )
 
     numbers = Trials(np.arange(len(before.scores), dtype=np.float64), *before[1:])
-    target, nontarget = numbers.split()
+    return metrics.bootstrap_interval(delta, numbers, draws=BOOTSTRAP_DRAWS)
+
+
+def _error_rates(trials: PairedTrials) -> ErrorRates:
+    before, after = trials
+    eer_before, eer_after = metrics.eer(*before.split()), metrics.eer(*after.split())
+    threshold = metrics.frr_at_far(*before.split(), eer_before).threshold
+    target, nontarget = before.split()
     return ErrorRates(
         speakers=len(np.unique(np.concatenate((before.enrolled, before.tested)))),
         target_trials=len(target),
@@ -215,7 +305,7 @@ def _error_rates(trials: PairedTrials) -> ErrorRates:
             metrics.eer, after, draws=BOOTSTRAP_DRAWS
         ),
         eer_delta=eer_after - eer_before,
-        eer_delta_interval=metrics.bootstrap_interval(delta, numbers, draws=BOOTSTRAP_DRAWS),
+        eer_delta_interval=_change(before, after),
         threshold=threshold,
         threshold_shift=metrics.frr_at_far(*after.split(), eer_after).threshold - threshold,
         flips=float(np.mean((before.scores >= threshold) != (after.scores >= threshold))),

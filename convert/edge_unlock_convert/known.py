@@ -37,12 +37,16 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     def rows(self) -> list[tuple[str, str]]:
         """The result as rows of two columns, for the terminal."""
         rows = [
-            ("known embedding, features as described", self.own),
-            ("known embedding, float", self.original),
-            ("known embedding, quantized", self.quantized),
-            ("known embedding, other recordings", self.others),
+            ("features as described", self.own),
+            ("float", self.original),
+            ("quantized", self.quantized),
+            ("other recordings", self.others),
         ]
-        return [(name, f"{value:.4f}") for name, value in rows if value is not None]
+        return [
+            (f"known embedding, {name}", f"{value:.4f}")
+            for name, value in rows
+            if value is not None
+        ]
 
     def check(self, least: float) -> None:
         """Raise ``QualityError`` when the package lies below ``least``."""
@@ -55,10 +59,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
             hint = (
                 "Quantization lost that: give more varied calibration speech, or another --range."
             )
-        shown = ", ".join(f"{name} {value}" for name, value in self.rows())
+        own = "" if self.own is None else f"from its features as described {self.own:.3f}, "
         raise QualityError(
-            f"the package does not give the known embedding: {least:.2f} is the least cosine "
-            f"accepted (--min-check-cosine); cosines: {shown}",
+            f"the package does not give the known embedding: its cosine is {self.quantized:.3f}, "
+            f"that of the float network {self.original:.3f}, {own}of other recordings "
+            f"{self.others:.3f}; {least:.3f} is the least accepted (--min-check-cosine)",
             hint,
         )
 

@@ -35,7 +35,7 @@ POOLINGS = ("attention", "mean", "last")
 @click.option(
     "--min-feature-cosine",
     type=click.FloatRange(-1, 1),
-    default=0.9,
+    default=0.7,
     show_default=True,
     help="Least agreement of embeddings from the device's features with those from its own.",
 )
@@ -81,7 +81,12 @@ POOLINGS = ("attention", "mean", "last")
     type=click.FloatRange(0),
     default=0.5,
     show_default=True,
-    help="Most rise of the EER, in percentage points.",
+    help="Most rise of the EER, in percentage points: of its 95% interval.",
+)
+@click.option(
+    "--allow-useless",
+    is_flag=True,
+    help="Also where the float network is no better than an untrained one.",
 )
 @click.option("--name", help="Name in the manifest [default: that of the directory].")
 @click.option("--model-version", default="1", show_default=True, help="Version in the manifest.")
@@ -140,7 +145,9 @@ def quantize(**options: Any) -> None:
             weight_range=options["weight_range"],
             calibration_utterances=options["utterances"],
             test_utterances=options["test_utterances"],
-            limits=compare.Limits(options["min_cosine"], options["max_eer_delta"] / 100),
+            limits=compare.Limits(
+                options["min_cosine"], options["max_eer_delta"] / 100, options["allow_useless"]
+            ),
             min_feature_cosine=options["min_feature_cosine"],
             min_check_cosine=options["min_check_cosine"],
         ),

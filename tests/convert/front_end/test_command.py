@@ -67,7 +67,8 @@ def test_the_device_gives_the_embeddings_of_the_training(quantize, checkpoint, s
 def test_features_that_cannot_be_given_are_refused(quantize, tmp_path):
     fields = {"like": "librosa-log-mel", "kind": "mel", "filters": 40}
     (tmp_path / "own.json").write_text(json.dumps(fields))
-    result, out = quantize("--front-end", tmp_path / "own.json")
+    options = ("--front-end", tmp_path / "own.json", "--min-feature-cosine", "0.95")
+    result, out = quantize(*options)
     assert result.exit_code == 1
     assert "cannot make the features of this network" in result.stderr
     assert not out.exists()
