@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from edge_unlock.encoder.features import Float32
-from edge_unlock_convert import checkpoint, compare, quantize
-from edge_unlock_convert.calibration import RANGES
-from edge_unlock_convert.card import quantization_rows
-from edge_unlock_convert.clipping import WEIGHT_RANGES
+from edge_unlock_convert import checkpoint
 from edge_unlock_convert.network import LstmLayer, Network
+from edge_unlock_convert.packaging import quantize
+from edge_unlock_convert.packaging.card import quantization_rows
+from edge_unlock_convert.quantization import compare
+from edge_unlock_convert.quantization.clipping import WEIGHT_RANGES
+from edge_unlock_convert.quantization.ranges import RANGES
 from edge_unlock_convert.speech import Source, Speech
 
 RATE_HZ, WINDOW, HOP, MELS = 16_000, 400, 160, 40

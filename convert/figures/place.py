@@ -22,8 +22,9 @@ from edge_unlock.errors import EdgeUnlockError
 from edge_unlock.scoring.place import Utterance, survey
 from edge_unlock.scoring.scorer import Scorer, accepts
 from edge_unlock.vault import Template
-from edge_unlock_convert import ship, thresholds
 from edge_unlock_convert.corpus import read_corpus
+from edge_unlock_convert.packaging import ship
+from edge_unlock_convert.scoring import thresholds
 from edge_unlock_convert.training.recipe import Recipe
 
 OWNERS, ENROLLED, OF_EACH = 5, 3, 3

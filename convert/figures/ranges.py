@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_unlock.encoder.features import Float32
-from edge_unlock_convert import checkpoint, compare, quantize
-from edge_unlock_convert.calibration import RANGES, Range
-from edge_unlock_convert.clipping import WeightRange
+from edge_unlock_convert import checkpoint
 from edge_unlock_convert.front_end import FrontEnd, read_front_end
+from edge_unlock_convert.packaging import quantize
+from edge_unlock_convert.quantization import compare
+from edge_unlock_convert.quantization.clipping import WeightRange
+from edge_unlock_convert.quantization.ranges import RANGES, Range
 from edge_unlock_convert.speech import Recording, Source, Speech
 
 CALIBRATING_SPEAKERS, COMPARED_SPEAKERS, TOGETHER = 300, 100, 6

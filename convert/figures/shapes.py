@@ -15,9 +15,11 @@ from typing import NamedTuple
 import msgspec
 import torch
 
-from edge_unlock_convert import checkpoint, compare, quantize
+from edge_unlock_convert import checkpoint
 from edge_unlock_convert.front_end import read_front_end
 from edge_unlock_convert.network import Pooling
+from edge_unlock_convert.packaging import quantize
+from edge_unlock_convert.quantization import compare
 from edge_unlock_convert.speech import Source
 from edge_unlock_convert.terminal import stage
 from edge_unlock_convert.training.recipe import Recipe

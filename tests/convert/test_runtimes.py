@@ -10,8 +10,9 @@ import soundfile
 pytest.importorskip("tflite")
 
 from edge_unlock.encoder.package import ModelPackage
-from edge_unlock_convert import network, quantized
+from edge_unlock_convert import network
 from edge_unlock_convert.front_end import FrontEnd
+from edge_unlock_convert.quantization import quantized
 
 RUNTIMES = {
     "tflite_runtime": ["tflite-runtime==2.14.0", "numpy<2"],

@@ -43,6 +43,7 @@ opens_for() { # SPEAKER
 mkdir -p "$audio" && cp "$checkout"/edge_unlock/demo_audio/*.flac "$audio"
 systemctl start dbus.socket # `systemd.run` starts only what it must
 # what a run before this one, which failed, has left
+rm -f /etc/pam.d/edge-unlock-try
 [ ! -e /etc/edge-unlock ] || bash "$checkout/deploy/install.sh" --uninstall --erase-vault --yes
 rm -rf "/etc/systemd/system/$unit.d"
 

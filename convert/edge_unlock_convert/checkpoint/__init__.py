@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge_unlock_convert.checkpoint.isolation import (
+    DESCRIPTION_NAME,
+    NETWORK_NAME,
+    run_worker,
+    scratch,
+)
 from edge_unlock_convert.checkpoint.options import Options
 from edge_unlock_convert.checkpoint.step import Contents
 from edge_unlock_convert.errors import CheckpointError
-from edge_unlock_convert.isolation import run_worker, scratch
 from edge_unlock_convert.network import Network
 
 if TYPE_CHECKING:
@@ -39,7 +44,6 @@ def read(path: Path, options: Options) -> Network:
     Raises ``CheckpointError`` when it is missing, damaged, unsafe, or holds anything but LSTM
     and dense layers that the device can run, and ``ConversionError`` when reading crashed.
     """
-    from edge_unlock_convert.worker import NETWORK_NAME
 
     with scratch() as directory:
         request = {"path": str(path.resolve()), "options": asdict(options)}
@@ -54,7 +58,6 @@ def describe(path: Path, options: Options) -> "Description":
     being converted is part of the description.
     """
     from edge_unlock_convert.checkpoint.description import Description
-    from edge_unlock_convert.worker import DESCRIPTION_NAME
 
     with scratch() as directory:
         request = {"path": str(path.resolve()), "options": asdict(options)}

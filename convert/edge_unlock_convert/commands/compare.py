@@ -29,10 +29,10 @@ def compare(**options: Any) -> None:
     """
     from edge_unlock.encoder.package import ModelPackage
     from edge_unlock_convert import checkpoint as checkpoints
-    from edge_unlock_convert.card import quantization_rows
     from edge_unlock_convert.errors import ConversionError
     from edge_unlock_convert.front_end import FrontEnd
-    from edge_unlock_convert.quantize import (
+    from edge_unlock_convert.packaging.card import quantization_rows
+    from edge_unlock_convert.packaging.quantize import (
         FOLDED,
         TARGET_UTTERANCES,
         Encoding,
@@ -64,7 +64,7 @@ def compare(**options: Any) -> None:
         stage,
     )
     if options["png_path"]:
-        from edge_unlock_convert import plot
+        from edge_unlock_convert.quantization import plot
 
         if trials is None or result.error_rates is None:
             raise ConversionError(

@@ -11,7 +11,7 @@ from edge_unlock_convert.commands.quantize import PATH, POOLINGS
 if TYPE_CHECKING:
     from edge_unlock_convert.checkpoint.description import Description
     from edge_unlock_convert.front_end import FrontEnd
-    from edge_unlock_convert.quantize import FrontEndAnswers
+    from edge_unlock_convert.packaging.quantize import FrontEndAnswers
 
 
 @click.command()
@@ -54,7 +54,7 @@ def _with_front_end(found: "Description", front_end: "FrontEnd | FrontEndAnswers
     from edge_unlock_convert.checkpoint.description import Missing
     from edge_unlock_convert.errors import CheckpointError
     from edge_unlock_convert.front_end import FrontEnd
-    from edge_unlock_convert.quantize import assumptions, stacked_frames
+    from edge_unlock_convert.packaging.quantize import assumptions, stacked_frames
 
     size = found.network.input_size if found.network else None
     missing = list(found.missing)

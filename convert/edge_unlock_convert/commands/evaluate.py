@@ -10,8 +10,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_unlock_convert.evaluate import Row
-    from edge_unlock_convert.thresholds import Rates
+    from edge_unlock_convert.evaluation.evaluate import Row
+    from edge_unlock_convert.scoring.thresholds import Rates
 
 EXISTING = click.Path(path_type=Path, exists=True)
 
@@ -50,8 +50,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
 ) -> None:
     """Measure a package beside other encoders, and print the tables."""
     from edge_unlock.encoder.package import ModelPackage
-    from edge_unlock_convert import card, groups, ship
-    from edge_unlock_convert import evaluate as measuring
+    from edge_unlock_convert.evaluation import evaluate as measuring
+    from edge_unlock_convert.evaluation import groups
+    from edge_unlock_convert.packaging import card, ship
     from edge_unlock_convert.training.recipe import Recipe
 
     recipe = Recipe.load(source / "recipe.toml")

@@ -14,7 +14,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, the whole manifest included.")
 def inspect(package: Path, as_json: bool) -> None:
     """Show what PACKAGE is made of: manifest, operators, tensor types, size, multiplications."""
-    from edge_unlock_convert import inspection
+    from edge_unlock_convert.packaging import inspection
 
     found = inspection.inspect(package)
     if as_json:
@@ -29,7 +29,7 @@ def inspect(package: Path, as_json: bool) -> None:
 @click.option("--new-key", is_flag=True, help="Make the key first, and its public key FILE.pub.")
 def sign(package: Path, key: Path, new_key: bool) -> None:
     """Sign the manifest of PACKAGE; devices that trust the key accept it."""
-    from edge_unlock_convert import signing
+    from edge_unlock_convert.packaging import signing
 
     if new_key:
         public = signing.make_key(key)
@@ -55,6 +55,6 @@ def pin(package: Path) -> None:
 
     To be done in a checkout of the sources, after `ship` or `thresholds` changed the package.
     """
-    from edge_unlock_convert import pin as pinning
+    from edge_unlock_convert.packaging import pin as pinning
 
     click.echo(f"wrote {pinning.pin(package)}", err=True)

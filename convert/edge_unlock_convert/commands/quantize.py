@@ -11,7 +11,7 @@ from edge_unlock_convert.terminal import show, stage
 
 if TYPE_CHECKING:
     from edge_unlock_convert.front_end import Description
-    from edge_unlock_convert.quantize import FrontEndAnswers
+    from edge_unlock_convert.packaging.quantize import FrontEndAnswers
 
 PATH = click.Path(path_type=Path)
 SCHEMES = ("int8", "dynamic", "float32")
@@ -116,12 +116,12 @@ def quantize(**options: Any) -> None:
     (.keras, .h5, SavedModel) or an ONNX model. Nothing is written when more is lost than
     --min-cosine and --max-eer-delta allow.
     """
-    from edge_unlock_convert import compare
-    from edge_unlock_convert import quantize as conversion
-    from edge_unlock_convert.card import quantization_rows
     from edge_unlock_convert.front_end import FrontEnd, find_front_end
-    from edge_unlock_convert.known import KnownEmbedding
-    from edge_unlock_convert.package import check_target, write_package
+    from edge_unlock_convert.packaging import quantize as conversion
+    from edge_unlock_convert.packaging.card import quantization_rows
+    from edge_unlock_convert.packaging.known import KnownEmbedding
+    from edge_unlock_convert.packaging.package import check_target, write_package
+    from edge_unlock_convert.quantization import compare
     from edge_unlock_convert.speech import Source
 
     audio, embedding = options["check_audio"], options["check_embedding"]
@@ -169,7 +169,7 @@ def answers(options: dict[str, Any], described: "Description | None") -> "FrontE
     """What is left open by a description of the features, or where there is none, is assumed."""
     from edge_unlock.encoder.features import FeatureSpec
     from edge_unlock_convert.front_end import PRIOR_FRAMES
-    from edge_unlock_convert.quantize import FrontEndAnswers
+    from edge_unlock_convert.packaging.quantize import FrontEndAnswers
 
     stacked, pooling = options["frames_stacked"], options["pooling"]
     prior_frames = options.get("prior_frames", PRIOR_FRAMES)

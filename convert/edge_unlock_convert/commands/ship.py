@@ -11,7 +11,7 @@ from edge_unlock_convert.commands.quantize import read_object
 
 if TYPE_CHECKING:
     from edge_unlock.encoder.package import Manifest
-    from edge_unlock_convert.thresholds import Judged
+    from edge_unlock_convert.scoring.thresholds import Judged
 
 EXISTING = click.Path(path_type=Path, exists=True)
 
@@ -37,9 +37,9 @@ def ship(
     force: bool,
 ) -> None:
     """Make the package that ships: int8 network, cohort, calibration and thresholds."""
-    from edge_unlock_convert import quantize
-    from edge_unlock_convert import ship as packaging
-    from edge_unlock_convert.package import check_target, write_package
+    from edge_unlock_convert.packaging import quantize
+    from edge_unlock_convert.packaging import ship as packaging
+    from edge_unlock_convert.packaging.package import check_target, write_package
     from edge_unlock_convert.terminal import stage
 
     check_target(output, replace=force)
@@ -60,9 +60,9 @@ def set_thresholds(package: Path, checkpoint: Path, speech: Path) -> None:
     Templates stay good. A signature has to be made again.
     """
     from edge_unlock.encoder.package import MANIFEST_NAME, ModelPackage
-    from edge_unlock_convert import card
-    from edge_unlock_convert import ship as packaging
-    from edge_unlock_convert.package import write_package
+    from edge_unlock_convert.packaging import card
+    from edge_unlock_convert.packaging import ship as packaging
+    from edge_unlock_convert.packaging.package import write_package
     from edge_unlock_convert.terminal import stage
 
     found = ModelPackage.load(package)
@@ -76,8 +76,8 @@ def set_thresholds(package: Path, checkpoint: Path, speech: Path) -> None:
 
 
 def _tell(manifest: "Manifest", every: "Mapping[str, Judged]") -> None:
-    from edge_unlock_convert import thresholds
-    from edge_unlock_convert.metrics import eer
+    from edge_unlock_convert.scoring import thresholds
+    from edge_unlock_convert.scoring.metrics import eer
 
     for name, judged in every.items():
         rates = thresholds.rates(judged, manifest)

@@ -7,7 +7,7 @@ import torch
 from tqdm import tqdm
 
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.groups import split_noise
+from edge_unlock_convert.evaluation.groups import split_noise
 from edge_unlock_convert.training import pseudo
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.teacher import load_teacher

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 
 from edge_unlock.encoder.similarity import Similarity
-from edge_unlock_convert.metrics import eer
+from edge_unlock_convert.scoring.metrics import eer
+from edge_unlock_convert.scoring.trials import score_trials
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.pieces import Pieces
 from edge_unlock_convert.training.student import Student
 from edge_unlock_convert.training.voices import VoiceSet
-from edge_unlock_convert.trials import score_trials
 
 PIECES_A_SPEAKER = 16
 """A speaker of more would outweigh the others."""

@@ -1,0 +1,1 @@
+"""A package on speech of people whom it does not know, beside other encoders."""

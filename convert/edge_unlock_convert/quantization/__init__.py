@@ -1,0 +1,1 @@
+"""A network to TFLite, and how much of it is left."""

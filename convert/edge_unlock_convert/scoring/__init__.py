@@ -1,0 +1,1 @@
+"""Trials, and what their scores are worth: error rates, calibration, thresholds."""

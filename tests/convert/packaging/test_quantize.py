@@ -1,0 +1,107 @@
+"""The whole way: a checkpoint to a package that the device runs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("torch")
+
+from edge_unlock import Encoder
+from edge_unlock_convert import checkpoint as checkpoints
+from edge_unlock_convert import network
+from edge_unlock_convert.errors import ConversionError
+from edge_unlock_convert.front_end import FrontEnd
+from edge_unlock_convert.packaging.quantize import convert
+from edge_unlock_convert.quantization import flatbuffer, quantized
+from edge_unlock_convert.quantization.statistics import measure
+from tests.convert.conftest import COEFFICIENTS, STACKED, make_lstm
+
+
+def test_device_computes_what_the_checkpoint_does(package, checkpoint, speech):
+    encoder = Encoder.load(package)
+    manifest = encoder.package.manifest
+    front_end = FrontEnd(
+        features=manifest.features, normalization=manifest.normalization, encoder=manifest.encoder
+    )
+    original = checkpoints.read(checkpoint, checkpoints.Options())
+    for path in sorted(speech.rglob("*.wav"))[::4]:
+        samples = soundfile.read(path, dtype="float32")[0]
+        outputs = next(iter(network.run(original, [front_end.steps(samples)])))
+        expected = network.pool(outputs.embedding, outputs.logit, "attention")
+        assert encoder.embed(samples, 16_000) @ expected > 0.999
+
+
+def test_whole_utterances_give_what_the_device_gives_step_by_step(package, speech):
+    encoder = Encoder.load(package)
+    manifest = encoder.package.manifest
+    front_end = FrontEnd(
+        features=manifest.features, normalization=manifest.normalization, encoder=manifest.encoder
+    )
+    samples = soundfile.read(speech / "voice1" / "2.wav", dtype="float32")[0]
+    outputs = next(iter(quantized.run(encoder.package.model, [front_end.steps(samples)], 16)))
+    together = network.pool(outputs.embedding, outputs.logit, "attention")
+    np.testing.assert_allclose(encoder.embed(samples, 16_000), together, atol=1e-6)
+
+
+def test_manifest_and_card_are_complete(package):
+    manifest = Encoder.load(package).package.manifest
+    assert (manifest.encoder.frames_stacked, manifest.encoder.pooling) == (STACKED, "attention")
+    assert manifest.accuracy["quantization"]["cosine_median"] > 0.999
+    assert [point.name for point in manifest.operating_points] == ["far-1e-2", "far-1e-3"]
+    card = (package / "MODEL_CARD.md").read_text()
+    for words in ("24-20 LSTM", "2 x UNIDIRECTIONAL_SEQUENCE_LSTM", "EER, change", "CC0", "weak"):
+        assert words in card
+
+
+def test_integer_model_has_no_float_but_the_declared(package):
+    graph = flatbuffer.read((package / "model.tflite").read_bytes())
+    flatbuffer.check(graph, 2, "int8")
+    assert graph.tensor_types["int16"] == 2
+    with pytest.raises(ConversionError, match="2 fused LSTM operators for 3 layers"):
+        flatbuffer.check(graph, 3, "int8")
+
+
+def test_cells_that_stay_small_keep_a_scale_that_the_kernel_can_use(inputs):
+    """Their reach alone asks for a scale of 2^-16, with which the kernel computes nonsense."""
+    generator = np.random.default_rng(7)
+    small = make_lstm(generator, COEFFICIENTS * STACKED, 16)
+    original = network.Network(
+        (
+            network.LstmLayer(
+                small.input_weights / 40, small.recurrent_weights / 40, small.bias / 40
+            ),
+        )
+    )
+    model = convert(original, inputs, "int8", "minmax")
+    for found, exact in zip(
+        quantized.run(model, inputs, 16), network.run(original, inputs), strict=True
+    ):
+        noise = np.square(found.embedding - exact.embedding).sum()
+        assert noise < 0.01 * np.square(exact.embedding).sum()
+
+
+@pytest.mark.parametrize("scheme", ["int8", "float32"])
+def test_cells_may_grow_beyond_ten(inputs, scheme):
+    generator = np.random.default_rng(8)
+    layer = make_lstm(generator, COEFFICIENTS * STACKED, 16)
+    bias = layer.bias.copy()
+    bias[:48] += 4  # the gates of writing and keeping stay open, and the candidate is 1
+    original = network.Network((replace(layer, bias=bias),))
+    assert measure(original, inputs[2][None]).cells[0] > 20
+    model = convert(original, inputs, scheme, "minmax")
+    exact = next(iter(network.run(original, [inputs[2]]))).embedding
+    found = next(iter(quantized.run(model, [inputs[2]], 16))).embedding
+    assert np.abs(found - exact).max() < 0.05
+
+
+@pytest.mark.parametrize("scheme", ["float32", "dynamic"])
+def test_other_schemes(network, inputs, scheme):
+    from edge_unlock_convert.quantization import compare
+
+    model = convert(network, inputs, scheme, "minmax")
+    embedded = compare.embed(network, model, inputs, "attention")
+    assert np.sum(embedded.original * embedded.quantized, axis=1).min() > 0.9995
+    with pytest.raises(ConversionError, match="of type float32"):
+        flatbuffer.check(flatbuffer.read(model), 2, "int8")
