@@ -136,6 +136,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def __post_init__(self) -> None:
         if self.mqtt is None and any(isinstance(one, PublishSettings) for one in self.actions):
             raise ValueError("an action of type mqtt needs a broker, in a table [mqtt]")
+        pins = [one.pin for one in self.actions if isinstance(one, RelaySettings)]
+        if len(pins) != len(set(pins)):
+            raise ValueError("two relays cannot share a pin")
 
     @classmethod
     def load(cls, path: Path, *, must_exist: bool = False) -> "Settings":

@@ -22,12 +22,35 @@ def config() -> None:
 @config.command()
 @click.pass_obj
 def check(session: Session) -> None:
-    """Read the configuration file; exit 1, and name the line, if something is wrong with it."""
-    _ = session.settings  # or it raises
+    """Read the configuration file; exit 1, and say what is wrong with it, if something is.
+
+    What it names is looked at too, as `listen` does it: files, programs, the model. No microphone,
+    no GPIO line and no network is touched, and nobody is asked for a passphrase.
+    """
+    _check(session)
     if session.config_path.exists():
         click.echo(f"ok: {session.config_path}")
     else:
         click.echo(f"there is no {session.config_path}: defaults hold")
+
+
+def _check(session: Session) -> None:
+    """Make what `listen` makes of the settings, as far as nothing is moved; or it raises."""
+    from edge_unlock.actions import Command
+    from edge_unlock.config import CommandSettings
+    from edge_unlock.vault import Passphrase, Vault
+
+    settings = session.settings
+    if settings.mqtt is not None:
+        from edge_unlock.mqtt.broker import Broker
+
+        Broker.of(settings.mqtt)
+    for action in settings.actions:
+        if isinstance(action, CommandSettings):
+            Command(action.arguments, action.timeout_s or settings.action_timeout_s)
+    _ = session.package
+    if Vault.exists(session.home) and Vault.key_source_kind(session.home) != Passphrase.kind:
+        session.scorer.threshold()  # or its rate is looser than what the vault accepts
 
 
 @config.command()

@@ -122,9 +122,13 @@ def listen(
     )
     refractory_s = session.settings.refractory_s if is_live else 0.0
 
+    beats = [notify.beat, ending.check]
+    if broker is not None:
+        beats.append(_Link(broker, reporter).look)
+
     def beat() -> None:
-        notify.beat()
-        ending.check()
+        for one in beats:
+            one()
 
     listener = ctx.with_resource(
         Listener(gatekeeper, Door(actions), log, reporter, refractory_s=refractory_s, beat=beat)
@@ -158,6 +162,27 @@ def listen(
             tell(outcome)
     failed = ActionError.exit_code
     ctx.exit(failed if failed in exit_codes else min(exit_codes, default=NoSpeechError.exit_code))
+
+
+class _Link:
+    """Tells of the connection to the MQTT broker whenever that changes."""
+
+    def __init__(self, broker: Connection, reporter: Reporter) -> None:
+        from edge_unlock.mqtt.connection import UNTRIED
+
+        self._broker = broker
+        self._reporter = reporter
+        self._error: str | None = UNTRIED
+        reporter.linked(broker.name, self._error)
+
+    def look(self) -> None:
+        """Look whether it has changed."""
+        error = self._broker.error
+        if error != self._error:
+            self._error = error
+            self._reporter.linked(self._broker.name, error)
+            words = "connected" if error is None else f"{error}; it is tried again"
+            click.echo(f"edge-unlock: MQTT broker {self._broker.name}: {words}", err=True)
 
 
 def _broker(session: Session) -> Connection | None:

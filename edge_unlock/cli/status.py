@@ -47,13 +47,17 @@ def status(session: Session, as_json: bool) -> None:
 
 def _lines(found: Status) -> Iterator[str]:
     microphone = found.microphone
-    yield f"{found.state} since {_local(found.since)}, process {found.pid}"
+    yield f"{found.state}; process {found.pid}, started {_local(found.since)}"
     yield f"edge-unlock {found.version}, model {found.model}"
     health = "delivers" if microphone.delivers else "does not deliver"
     yield (
         f"microphone {microphone.name}: {health} since {_local(microphone.since)}; "
         f"failed {microphone.losses} times, samples lost {microphone.overruns} times"
     )
+    if found.link is not None:
+        error = found.link.error
+        health = "connected" if error is None else f"not connected ({error})"
+        yield f"MQTT broker {found.link.broker}: {health} since {_local(found.link.since)}"
     if found.lockout is not None:
         yield f"locked out since {_local(found.lockout.since)}: {found.lockout.reason}"
     for seen in found.decisions:
@@ -73,4 +77,9 @@ def _action(done: Done) -> str:
 
 
 def _local(time: str) -> str:
-    return f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M:%S}"
+    try:
+        return f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError) as error:
+        raise StatusError(
+            "what listens there tells no times", "Restart what listens there."
+        ) from error

@@ -3,6 +3,7 @@
 import ssl
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge_unlock import files
@@ -62,6 +63,13 @@ class Broker:
         return client
 
 
+def _readable(path: Path, mode: str) -> str:
+    return (
+        f"It must be there, and the user who listens must be able to read it: chown root:GROUP "
+        f"{path}, where GROUP is that of the user (the service's: edge-unlock), and chmod {mode}."
+    )
+
+
 def _password(settings: MqttSettings) -> str | None:
     """The password without what nobody sees around it."""
     path = settings.password_file
@@ -73,7 +81,7 @@ def _password(settings: MqttSettings) -> str | None:
         data = files.read_path(path, MAX_PASSWORD_BYTES, files.check_secret)
         return data.decode("utf-8-sig").strip()
     except VaultError as error:
-        raise ConfigError(f"no password for MQTT: {error}", error.hint) from error
+        raise ConfigError(f"no password for MQTT: {error}", _readable(path, "640")) from error
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"no password for MQTT: {path} is no text", "Write it in UTF-8."
@@ -94,7 +102,9 @@ def _tls(settings: MqttSettings) -> ssl.SSLContext | None:
         data = files.read_path(path, MAX_CA_BYTES, files.check_trusted)
         context.load_verify_locations(cadata=data.decode("ascii", "replace").replace("\ufffd", "?"))
     except VaultError as error:
-        raise ConfigError(f"no certificate authority for MQTT: {error}", error.hint) from error
+        raise ConfigError(
+            f"no certificate authority for MQTT: {error}", _readable(path, "644")
+        ) from error
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError(
             f"no certificate authority for MQTT: {path} has no certificates",

@@ -26,6 +26,10 @@ OFFLINE: Final = b"offline"
 EXPIRY_S: Final = 10
 """A broker may keep a message that is no state for so long, for who does not get it at once."""
 
+UNTRIED: Final = "not connected yet"
+ANSWER_S: Final = 10.0
+"""A broker that has not accepted the connection after so long is tried anew."""
+MAX_PACKET_BYTES: Final = 64 * 1024
 KEEPALIVE_S: Final = 20
 """Half as long again, and the broker notices that we are gone, or we that it is."""
 
@@ -82,8 +86,9 @@ class Connection(Closing):
         self.device_id = device_id
         self.base = f"{settings.topic}/{device_id}"
         self.availability = f"{self.base}/availability"
-        self.error: str | None = "not connected yet"
+        self.error: str | None = UNTRIED
         self._broker = Broker.of(settings)
+        self.name = f"{self._broker.host}:{self._broker.port}"
         self._lock = threading.Lock()
         self._kept = {self.availability: ONLINE}
         self._unsent: dict[str, bytes] = {}
@@ -138,13 +143,18 @@ class Connection(Closing):
     def _converse(self) -> None:
         """Connect and publish until it is closed; raises OSError when the connection is lost."""
         client = self._new_client()
-        client.connect(self._broker.host, self._broker.port, KEEPALIVE_S)
+        client.connect(
+            self._broker.host, self._broker.port, KEEPALIVE_S, properties=_small_answers()
+        )
+        deadline_s = time.monotonic() + ANSWER_S
         socket = cast(Socket, client.socket())
         # However the connection ends, the kernel must not go on sending what was given up.
         socket.setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
         try:
             while not self._closing.is_set():
                 _loop(client)
+                if not self._is_connected and time.monotonic() >= deadline_s:
+                    raise TimeoutError("it does not answer as an MQTT broker does")
                 self._publish(client)
             socket.setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 0, 0))
             self._leave(client)
@@ -234,6 +244,16 @@ class Connection(Closing):
             delivery.refusal = str(code)
         delivery.is_acknowledged = delivery.refusal is None
         delivery.ended.set()
+
+
+def _small_answers() -> "Properties":
+    """What the broker is asked for: nothing is subscribed to, so it has nothing long to say."""
+    from paho.mqtt.packettypes import PacketTypes  # noqa: PLC0415  # optional
+    from paho.mqtt.properties import Properties  # noqa: PLC0415  # optional
+
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = MAX_PACKET_BYTES
+    return properties
 
 
 def _loop(client: "Client") -> None:

@@ -14,6 +14,7 @@ from edge_unlock.scoring.recognizer import Decision
 from edge_unlock.service.status import (
     KEPT,
     Done,
+    Link,
     Lockout,
     Microphone,
     Observer,
@@ -97,6 +98,10 @@ class Reporter(Closing):
         )
         state: State = "listening" if error is None else "no microphone"
         self._replace(replace(self.status, microphone=microphone, state=state))
+
+    def linked(self, broker: str, error: str | None) -> None:
+        """The MQTT broker is connected, or why it is not."""
+        self._replace(replace(self.status, link=Link(broker=broker, since=utc_now(), error=error)))
 
     def overrun(self, count: int) -> None:
         """Samples were lost so many times."""

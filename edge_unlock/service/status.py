@@ -54,6 +54,17 @@ class Lockout(msgspec.Struct, frozen=True, kw_only=True):
     """How long from then on; None: until ``edge-unlock enable``."""
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """How the connection to the MQTT broker does."""
+
+    broker: str
+    """Where it is."""
+    since: str
+    """Since when it is so."""
+    error: str | None = None
+    """Why there is none."""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """All of it at one moment."""
 
@@ -64,6 +75,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     """When it was started."""
     microphone: Microphone
+    link: Link | None = None
+    """None where no broker is configured."""
     lockout: Lockout | None = None
     decisions: tuple[Seen, ...] = ()
     """The last ones, the newest last."""

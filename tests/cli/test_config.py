@@ -30,9 +30,32 @@ def file(installation, tmp_path):
 
 
 def test_a_right_file_is_said_to_be_right(installation, file):
+    file.write_text(FILE.replace("model =", "# model ="))
     result = installation.run("config", "check")
     assert result.exit_code == 0
     assert result.output == f"ok: {file}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('model = "/nonexistent"\n', "/nonexistent"),
+        ("far = 0.02\n", "0.02"),
+        ('[[actions]]\ntype = "command"\narguments = ["no-such-program"]\n', "no-such-program"),
+        ('[[actions]]\ntype = "relay"\npin = 17\n' * 2, "pin"),
+        ('[mqtt]\nhost = "h"\nca_file = "/nonexistent"\n', "/nonexistent"),
+        ('[mqtt]\nhost = "h"\nusername = "u"\npassword_file = "/nonexistent"\n', "/nonexistent"),
+    ],
+    ids=["model", "rate", "program", "pin", "authority", "password"],
+)
+def test_what_listen_would_refuse_is_found(initialized, people, text, said):
+    path = initialized.home / "config.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+    assert_error(initialized.run("config", "check"), 1, said)
+    result = initialized.run("listen", "--input", people["alice"][4])
+    assert_error(result, 1, said)
+    assert "password" not in text or "chmod 640" in result.stderr
 
 
 def test_without_a_file_defaults_hold(installation):

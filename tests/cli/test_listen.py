@@ -131,6 +131,33 @@ def test_home_assistant_learns_who_it_was(enrolled, people):
         until(lambda: reader.last[topic] == b"offline")
 
 
+@needs_mosquitto
+def test_a_broker_that_refuses_is_told(enrolled, people, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("guess")
+    secret.chmod(0o600)
+    with Broker(password=True) as broker:
+        configure(
+            enrolled,
+            f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ntls = false\n'
+            f'username = "lock"\npassword_file = "{secret}"\n',
+        )
+        with enrolled.start("listen", "--input", "-", stdin=subprocess.PIPE) as listening:
+            wait_until(lambda: enrolled.run("status").exit_code == 0)
+            for _ in range(100):
+                listening.stdin.write(bytes(3200))
+                listening.stdin.flush()
+                told = json.loads(enrolled.run("status", "--json").stdout)
+                error = (told["link"] or {}).get("error", "")
+                if "authori" in error:
+                    break
+                time.sleep(0.1)
+            assert error == "the broker refuses: Not authorized"
+            assert "not connected (" in enrolled.run("status").stdout
+            _, errors = listening.communicate(timeout=60)
+    assert b"MQTT broker 127.0.0.1" in errors and b"tried again" in errors
+
+
 def test_listen_decides_on_each_utterance(enrolled, people):
     result = enrolled.run(
         "listen", "--json", "--input", people["bob"][4], "--input", people["alice"][4]
