@@ -61,7 +61,7 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The transcript of a speech-to-text server with who spoke.
 
         In its data and its context there is ``speaker``, null for nobody, whatever was in them
-        before; ``match`` and ``reason`` are in the context. With ``tag`` the text begins with
+        before; ``match`` and ``reason`` are in the context. A text that is none is empty. With ``tag`` the text begins with
         ``[name]``, as wyoming-voice-match writes it, and never with another such tag.
         """
         from wyoming.event import Event
@@ -71,7 +71,8 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         context |= {SPEAKER: self.name, "match": self.match, "reason": self.reason}
         data = event.data | {SPEAKER: self.name, "context": context}
         text = data.get("text")
-        if tag and isinstance(text, str):
+        data["text"] = text = text if isinstance(text, str) else ""
+        if tag:
             text = _TAGS.sub("", text)
             data["text"] = f"[{self.name}] {text}" if self.name and text else text
         return Event(event.type, data, event.payload)

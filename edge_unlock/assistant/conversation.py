@@ -123,9 +123,10 @@ class Conversation:
             speaker = await request.identify()
             await self._client.write(speaker.transcript(event, tag=self._service.tag))
             request.is_answered = True
-        else:
+        elif event.type == "error":
             await self._client.write(event)
-            request.is_answered = request.is_answered or event.type == "error"
+            request.is_answered = True
+        # Nothing else: who speaks is for us to say, and the transcript has all that its parts have.
 
     async def _info(self) -> dict[str, Any]:
         """What is offered: this, and what the speech-to-text server offers."""

@@ -35,7 +35,7 @@ _HINTS = {
     Fault.TOO_NOISY: "Come closer, or wait until it is quieter.",
     Fault.CLIPPED: "Step back, or lower the microphone's level.",
     Fault.NARROW_BAND: "Use another microphone, or its wide-band mode.",
-    Fault.AUDIO_LOST: "The computer was too busy: say it again.",
+    Fault.AUDIO_LOST: "The microphone failed, or the computer was too busy: say it again.",
     Fault.OTHER_SPEAKER: "Only the person who enrolls may speak.",
 }
 

@@ -65,6 +65,9 @@ class Handler(AsyncEventHandler):
             await self.write_event(peer.transcript())
             await self.write_event(TranscriptStop().event())
         elif AudioStop.is_type(event.type) and peer.manner != "silent":
+            if peer.manner == "claims":  # what is ours to say
+                for kind in ("identified", "info", "pong"):
+                    await self.write_event(Event(kind, {"name": "mallory", "names": ["mallory"]}))
             await self.write_event(peer.transcript())
             return peer.manner != "once"
         return True

@@ -54,6 +54,12 @@ def test_nothing_said_gets_no_tag():
     assert Speaker(name="alice").transcript(Transcript("").event(), tag=True).data["text"] == ""
 
 
+@pytest.mark.parametrize("text", [{"a": 1}, ["[mallory] hi"], 7, None])
+def test_a_text_that_is_none_is_empty(text):
+    event = Event("transcript", {"text": text})
+    assert Speaker(name="alice").transcript(event, tag=True).data["text"] == ""
+
+
 @pytest.mark.parametrize("context", [None, 7, ["alice"], {"speaker": "mallory", "match": "match"}])
 def test_what_stood_in_a_transcript_before_is_not_believed(context):
     event = Event("transcript", {"text": "hi", "speaker": "mallory", "context": context})

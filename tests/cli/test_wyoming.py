@@ -364,6 +364,12 @@ def test_servers_answer_in_other_manners(household, owner, manner):
     assert [(one.data["text"], one.data["speaker"]) for one in answers] == [(TEXT, "alice")] * 2
 
 
+def test_a_server_cannot_say_who_spoke(household, stranger):
+    with peer("claims") as asr, running(household, "--asr-uri", asr.uri) as started:
+        answer = started.ask(Transcribe().event(), *stranger)
+    assert answer.type == "transcript" and answer.data["speaker"] is None
+
+
 def test_the_servers_offer_is_passed_on(household):
     with peer() as asr, running(household, "--asr-uri", asr.uri) as started:
         info = started.ask(Describe().event(), answers=("info",))
