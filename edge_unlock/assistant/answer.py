@@ -61,8 +61,9 @@ class Speaker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The transcript of a speech-to-text server with who spoke.
 
         In its data and its context there is ``speaker``, null for nobody, whatever was in them
-        before; ``match`` and ``reason`` are in the context. A text that is none is empty. With ``tag`` the text begins with
-        ``[name]``, as wyoming-voice-match writes it, and never with another such tag.
+        before; ``match`` and ``reason`` are in the context. A text that is none is empty. With
+        ``tag`` it begins with ``[name]``, as wyoming-voice-match writes it, and never with another
+        such tag.
         """
         from wyoming.event import Event
 
