@@ -22,33 +22,46 @@ EXISTING = click.Path(path_type=Path, exists=True)
     "--speech",
     type=EXISTING,
     required=True,
-    help="Manifest with the splits eval, train (held-out speakers, cohort) and noise.",
+    help="A folder a speaker, or a manifest; with --checkpoint one with the splits eval, train "
+    "(held-out speakers, cohort) and noise.",
 )
+@click.option("--split", help="Split of a manifest [default: all of it; with --checkpoint: eval].")
 @click.option(
     "--checkpoint",
     "source",
     type=EXISTING,
-    required=True,
-    help="The checkpoint that the package was made of.",
+    help="The directory of this project's training that the package was made of: tells of "
+    "conditions, groups and decisions, too.",
 )
 @click.option(
     "--system", "others", multiple=True, metavar="NAME=module:function", help="Another encoder."
 )
-@click.option("--cache", type=click.Path(path_type=Path), required=True, help="For embeddings.")
+@click.option("--cache", type=click.Path(path_type=Path), help="For embeddings, with --checkpoint.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures here.")
 @click.option("--card", "into_card", is_flag=True, help="Write the tables into the package's card.")
 @click.option("--draws", default=100, show_default=True, help="Resamplings for the intervals.")
 def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     package: Path,
     speech: Path,
-    source: Path,
+    split: str | None,
+    source: Path | None,
     others: tuple[str, ...],
-    cache: Path,
+    cache: Path | None,
     output: Path | None,
     into_card: bool,
     draws: int,
 ) -> None:
-    """Measure a package beside other encoders, and print the tables."""
+    """Measure a package beside other encoders, and print the tables.
+
+    Any package on any speech that names its speakers, four recordings or more of each.
+    """
+    if source is None:
+        if cache is not None or into_card:
+            raise click.UsageError("--cache and --card belong to --checkpoint.")
+        _outside(package, speech, split, others, output, draws)
+        return
+    if cache is None or split is not None:
+        raise click.UsageError("--checkpoint needs --cache, and takes no --split.")
     from edge_unlock.encoder.package import ModelPackage
     from edge_unlock_convert.evaluation import evaluate as measuring
     from edge_unlock_convert.evaluation import groups
@@ -82,6 +95,31 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     if into_card:
         card.fill(package / card.NAME, text)
     click.echo(text)
+
+
+def _outside(
+    path: Path,
+    speech: Path,
+    split: str | None,
+    others: tuple[str, ...],
+    output: Path | None,
+    draws: int,
+) -> None:
+    from edge_unlock.encoder.package import ModelPackage
+    from edge_unlock_convert.evaluation import evaluate as measuring
+    from edge_unlock_convert.evaluation.outside import measure
+    from edge_unlock_convert.speech import Source, Speech
+    from edge_unlock_convert.terminal import stage
+
+    package = ModelPackage.load(path)
+    systems = [measuring.package_system(path), *map(measuring.other_system, others)]
+    heard = Speech(Source(speech, split))
+    with stage("reading the speech", len(heard)) as progress:
+        rows = measure(package, systems, heard, draws, progress)
+    if output is not None:
+        figures = {"error_rates": [row._asdict() for row in rows]}
+        output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    click.echo(error_table(rows))
 
 
 def error_table(rows: "Sequence[Row]") -> str:

@@ -147,7 +147,7 @@ class Evaluation:
             evidence = self._calibrations[system.name].llr(trials.scores, quality)
             trials = trials._replace(scores=evidence)
         conditions = Condition(condition, enroll, scoring)
-        return _row(system.name, group.name, conditions, trials, self._draws)
+        return row_of(system.name, group.name, conditions, trials, self._draws)
 
     def _similarity(self, system: System, corpus: str, scoring: Scoring) -> Similarity:
         cohort = self._cohorts[system.name]
@@ -173,7 +173,7 @@ class Evaluation:
 
     def _raw(self, system: System, samples: Sequence[Float32]) -> Float32:
         """Embeddings (n, D), as long as their magnitudes."""
-        return self._cached(f"raw {system.identity}", samples, lambda one: _embed(system, one))
+        return self._cached(f"raw {system.identity}", samples, lambda one: embed_whole(system, one))
 
     def _cached(
         self, identity: str, samples: Sequence[Float32], each: Callable[[Float32], Float32]
@@ -282,7 +282,8 @@ def other_system(argument: str) -> System:
     return System(name, argument, load_teacher(function))
 
 
-def _embed(system: System, samples: Float32) -> Float32:
+def embed_whole(system: System, samples: Float32) -> Float32:
+    """The embedding (D,) of a recording; one that is too short is repeated."""
     try:
         embedding = system.embed(samples, RATE_HZ)
     except AudioError:
@@ -296,7 +297,8 @@ def _seconds(listener: thresholds.Listener, samples: Float32) -> Float32:
     return np.array(len(samples) / RATE_HZ if found is None else found[1], np.float32)
 
 
-def _row(system: str, corpus: str, condition: Condition, trials: Trials, draws: int) -> Row:
+def row_of(system: str, corpus: str, condition: Condition, trials: Trials, draws: int) -> Row:
+    """The line of the table that trials make."""
     target, nontarget = trials.split()
 
     def frr(genuine: NDArray[np.float64], impostor: NDArray[np.float64]) -> float:
