@@ -143,7 +143,8 @@ def test_an_interruption_stops_the_program_too(relay, monkeypatch):
     assert (relay.parent / "log").read_text() == "on\noff\n"
 
 
-def test_closing_stops_the_program_at_once_and_starts_no_other(relay):
+def test_closing_stops_the_program_at_once_and_starts_no_other(relay, monkeypatch):
+    monkeypatch.setattr("edge_unlock.actions.command.CLOSING_GRACE_S", 10.0)  # the machine is busy
     command = Command([str(relay)], timeout_s=30)
     failures = []
 
