@@ -109,6 +109,15 @@ def relay(tmp_path):
 
 
 def is_running(pid):
+    """Whether it still runs; what was just killed takes a moment to be gone."""
+    for _ in range(1000):
+        if not _runs(pid):
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _runs(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
