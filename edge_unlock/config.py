@@ -13,7 +13,7 @@ from platformdirs import user_config_path, user_data_path
 
 from edge_unlock import files
 from edge_unlock.errors import ConfigError, VaultError, VaultMissingError
-from edge_unlock.toml_error import line_of
+from edge_unlock.toml_error import line_of, words_of
 
 APP_NAME = "edge-unlock"
 CONFIG_NAME = "config.toml"
@@ -160,8 +160,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             line = line_of(data, error)
             where = path if line is None else f"{path}, line {line}"
-            what = "nested too deeply" if isinstance(error, RecursionError) else error
-            raise ConfigError(f"{where}: {what}", "Correct or delete the file.") from error
+            what = "nested too deeply" if isinstance(error, RecursionError) else words_of(error)
+            raise ConfigError(
+                f"{where}: {what}", "Correct it; deploy/config.toml shows what each setting may be."
+            ) from error
 
 
 def _convert(wanted: type, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The line of a TOML file that an error is about.
+"""What is wrong with a TOML file, in words for people, and in which line.
 
 Neither tomllib nor msgspec keep where a value stood: they name a line of bad grammar only, and a
 path such as ``$.actions[0].pin``. So the file is read again, one statement at a time and by tomllib
@@ -24,6 +24,36 @@ _END = "(at end of document)"
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `|$)")
+_KINDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+}
+_BOUNDS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
+_WORDS = (
+    (
+        re.compile(r"Expected `(?P<kinds>[^`]*)`, got `(?P<got>[^`]*)`"),
+        "must be {kinds}, not {got}",
+    ),
+    (re.compile(r"Expected `array` of length >= 1"), "must not be empty"),
+    (re.compile(r"Expected `str` of length >= 1"), "must not be empty"),
+    (re.compile(r"Expected `\w+` of length <= (?P<number>\d+)"), "is longer than {number}"),
+    (
+        re.compile(r"Expected `(?P<kinds>\w+)` (?P<bound>[<>]=?) (?P<number>[\d.e+-]+)"),
+        "must be {kinds} of {bound} {number}",
+    ),
+    (re.compile(r"Expected `str` matching regex"), "has characters that it must not have"),
+    (re.compile(r"Invalid value (?P<got>'.*?')"), "cannot be {got}"),
+    (
+        re.compile(r"Object contains unknown field `(?P<got>.*?)`"),
+        "there is no such setting: {got}",
+    ),
+    (re.compile(r"Object missing required field `(?P<got>.*?)`"), "{got} is missing"),
+)
+"""What msgspec says, and how it is said of a setting."""
 
 
 def line_of(data: bytes, error: Exception) -> int | None:
@@ -49,6 +79,32 @@ def line_of(data: bytes, error: Exception) -> int | None:
     path = _path(said)
     known = (lines.get(path[:length]) for length in range(len(path), 0, -1))
     return next((line for line in known if line is not None), None)
+
+
+def words_of(error: Exception) -> str:
+    """What is wrong, of msgspec's error, in words that name the setting as the file does."""
+    said = str(error)
+    for pattern, words in _WORDS:
+        if found := pattern.match(said):
+            parts = {key: _kinds(key, value) for key, value in found.groupdict().items()}
+            place = _place(said)
+            return f"{place}: {words.format(**parts)}" if place else words.format(**parts)
+    return said
+
+
+def _kinds(key: str, value: str) -> str:
+    if key == "kinds":
+        return " or ".join(_KINDS.get(one, one) for one in value.split(" | ") if one != "null")
+    if key == "number":
+        return f"{float(value):g}"
+    return _BOUNDS.get(value, _KINDS.get(value, value))
+
+
+def _place(said: str) -> str:
+    """Where, by the names of the file and counted from 1: ``actions, no. 2, topic``."""
+    at = _AT.search(said)
+    steps = [] if at is None else _STEP.findall(at[1])
+    return ", ".join(f"no. {int(index) + 1}" if index else key for index, key in steps)
 
 
 def _path(said: str) -> Path:

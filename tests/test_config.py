@@ -175,3 +175,27 @@ def test_without_a_home_directory_it_is_said_what_to_set():
     assert (
         Settings.load(Path("/nowhere/config.toml")) == Settings()
     )  # what needs no home goes on without
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('far = "x"', "line 1: far: must be a number, not a text"),
+        ("far = 2", "line 1: far: must be a number of less than 1"),
+        ("device = [1]", "line 1: device: must be a whole number or a text, not a list"),
+        ("early = 1", "line 1: early: must be true or false, not a whole number"),
+        ("foo = 1", "line 1: there is no such setting: foo"),
+        ('[[actions]]\ntype = "relay"', "line 1: actions, no. 1: pin is missing"),
+        ('[[actions]]\ntype = "lamp"', "line 2: actions, no. 1, type: cannot be 'lamp'"),
+        ('[mqtt]\nhost = ""', "line 2: mqtt, host: must not be empty"),
+        ('[mqtt]\nhost = "h"\nport = 99999', "port: must be a whole number of at most 65535"),
+        ('[mqtt]\nhost = "h"\ntopic = "a/#"', "topic: has characters that it must not have"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(tmp_path, text, words):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        Settings.load(path)
+    assert str(error.value).endswith(words)
+    assert not any(sign in str(error.value) for sign in "`$|")
