@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ from edge_unlock.cli.session import Session
 
 if TYPE_CHECKING:
     from edge_unlock.config import Settings
+
+
+ACTIONS = "actions"
+"""The setting that is a list of tables."""
 
 
 @click.group()
@@ -61,24 +66,44 @@ def show(session: Session, as_json: bool) -> None:
 
     What --model and other options say comes before.
     """
-    from edge_unlock.config import Settings
-
     settings = _fields(session.settings)
     if as_json:
         print_json(settings)
         return
+    click.echo(f"# {session.config_path}")
+    for line in _lines(settings, _said(session.config_path)):
+        click.echo(line)
+
+
+def _said(path: Path) -> dict[str, Any]:
+    """What the file itself says, which has been read and found right."""
+    import tomllib
+
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _lines(settings: dict[str, Any], said: dict[str, Any]) -> Iterator[str]:
+    """Settings in TOML, plain ones before tables; a ``#`` before those that are not ``said``."""
     import tomli_w
 
-    click.echo(f"# {session.config_path}")
-    defaults = _fields(Settings())
-    for key in sorted(settings, key=lambda key: isinstance(settings[key], dict | list | tuple)):
-        value = settings[key]
-        if value is None:
-            click.echo(f"# {key} is not set")
-            continue
-        mark = "# " if value == defaults[key] else ""
-        text = tomli_w.dumps({key: _without_none(value)})
-        click.echo("".join(f"{mark}{line}\n" for line in text.splitlines()), nl=False)
+    tables = []
+    for key, value in settings.items():
+        is_table = isinstance(value, dict) or key == ACTIONS
+        if is_table and value:
+            tables.append(key)
+        elif value is None or is_table:
+            yield f"# {key} is not set"
+        else:
+            mark = "" if key in said else "# "
+            yield from (f"{mark}{line}" for line in tomli_w.dumps({key: value}).splitlines())
+    for key in tables:
+        if isinstance(settings[key], dict):
+            yield f"[{key}]"
+            yield from _lines(settings[key], said[key])
+        else:
+            for one, told in zip(settings[key], said[key], strict=True):
+                yield f"[[{key}]]"
+                yield from _lines(one, told)
 
 
 def _fields(settings: Settings) -> dict[str, Any]:
@@ -92,12 +117,3 @@ def _text(value: Any) -> str:
     if isinstance(value, Path):
         return str(value)
     raise NotImplementedError(f"settings hold no {type(value).__name__}")
-
-
-def _without_none(value: Any) -> Any:
-    """The same without what TOML cannot say: that nothing is set."""
-    if isinstance(value, dict):
-        return {key: _without_none(one) for key, one in value.items() if one is not None}
-    if isinstance(value, list | tuple):
-        return [_without_none(one) for one in value]
-    return value

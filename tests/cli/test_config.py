@@ -81,6 +81,15 @@ def test_what_is_shown_is_a_file_that_says_the_same(installation, file, tmp_path
     assert Settings.load(copy) == Settings.load(file)
 
 
+def test_what_the_file_leaves_alone_stands_behind_a_mark(installation, file):
+    file.write_text('refractory_s = 2\n[[actions]]\ntype = "relay"\npin = 17\n[mqtt]\nhost = "h"\n')
+    lines = installation.run("config", "show").output.splitlines()
+    for said in ("refractory_s = 2.0", "pin = 17", 'type = "relay"', 'host = "h"', "[[actions]]"):
+        assert said in lines
+    for left_alone in ("early = false", "active_high = true", "tls = true", "port is not set"):
+        assert f"# {left_alone}" in lines
+
+
 def test_json_has_every_setting(installation, file):
     shown = json.loads(installation.run("config", "show", "--json").output)
     assert set(shown) == set(Settings.__struct_fields__)
