@@ -155,13 +155,13 @@ class _Network:
         spec = package.manifest.encoder
         width = spec.frames_stacked * package.manifest.features.coefficients
         try:
-            runtime = _runtime()
-            self._interpreter = runtime.Interpreter(
+            library = runtime()
+            self._interpreter = library.Interpreter(
                 model_content=package.model,
                 num_threads=1,  # a step is too small to share between cores
                 # no delegate runs an int8 LSTM; without, nothing is printed when loading
                 experimental_op_resolver_type=(
-                    runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+                    library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
                 ),
             )
             index = self._interpreter.get_input_details()[0]["index"]
@@ -219,7 +219,7 @@ class _QuantizedTensor:
         return (values.astype(np.float64) - self._zero_point) * self._scale
 
 
-def _runtime() -> ModuleType:
+def runtime() -> ModuleType:
     """The TFLite runtime: tflite-runtime up to Python 3.11, ai-edge-litert after.
 
     Imported when a model is loaded, so that what needs none starts without it. Raises

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_unlock.encoder.encoder import runtime
 from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.network import Outputs
 from edge_unlock_convert.quantization import flatbuffer
@@ -41,11 +42,14 @@ def run(model: bytes, utterances: Sequence[Float32], embedding_size: int) -> Ite
 
 
 def _interpreter(model: bytes) -> Any:
-    try:
-        from tflite_runtime.interpreter import Interpreter
-    except ImportError:  # Python >= 3.12, as on the device
-        from ai_edge_litert.interpreter import Interpreter
-    return Interpreter(model_content=model, num_threads=1, experimental_preserve_all_tensors=True)
+    """An interpreter with the device's kernels: delegates round in other ways."""
+    library = runtime()
+    return library.Interpreter(
+        model_content=model,
+        num_threads=1,
+        experimental_op_resolver_type=library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
 
 
 def _quantize(values: Float32, detail: dict[str, Any]) -> Any:
