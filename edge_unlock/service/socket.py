@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from struct import Struct
 from threading import Thread
 from typing import Final
 
@@ -26,6 +27,7 @@ PAUSE_S: Final = 0.2
 PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ECONNABORTED)
 """What keeps a client from being answered, but not the next one."""
 MAX_STATUS_BYTES: Final = 256 * 1024
+_CREDENTIALS: Final = Struct("3i")  # struct ucred of unix(7): process, user, group
 
 
 class StatusSocket(Closing):
@@ -79,6 +81,7 @@ def read_status(home: Path) -> Status | None:
     data = bytearray()
     try:
         with _connected(home) as client:
+            _check_peer(client, home)
             while len(data) <= MAX_STATUS_BYTES and (some := client.recv(65_536)):
                 data += some
     except (FileNotFoundError, ConnectionRefusedError):
@@ -94,6 +97,17 @@ def read_status(home: Path) -> Status | None:
         raise StatusError(
             f"{home / NAME} does not answer as it should", "Restart what listens there."
         ) from error
+
+
+def _check_peer(client: socket.socket, home: Path) -> None:
+    """Raise StatusError unless who answers is root, we, or the owner of the state directory."""
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(credentials)
+    if user not in (0, os.geteuid(), home.stat().st_uid):
+        raise StatusError(
+            f"at {home / NAME} user id {user} answers, to whom the vault does not belong",
+            "Delete it, and see who may write to the state directory.",
+        )
 
 
 def _bound(home: Path) -> socket.socket:

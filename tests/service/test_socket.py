@@ -55,6 +55,20 @@ def test_many_may_ask_at_once(tmp_path):
     assert told == [STATUS] * 200
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_nobody_else_is_believed(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as planted:
+        planted.bind(str(tmp_path / NAME))
+        child = os.fork()
+        if child == 0:  # who listens is known by who he was then
+            os.setuid(65534)
+            planted.listen()
+            os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(StatusError, match="65534"):
+            read_status(tmp_path)
+
+
 def test_a_long_path_is_no_obstacle(tmp_path):
     home = tmp_path / ("d" * 120)
     home.mkdir()
