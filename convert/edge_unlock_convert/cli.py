@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import click
 
 from edge_unlock.errors import EdgeUnlockError
+from edge_unlock_convert.terminal import printable
+
+INSTALL_HINT = "pip install 'edge-unlock[convert]', or 'edge-unlock[train]' to train."
 
 
 class _Entry(NamedTuple):
@@ -54,15 +57,18 @@ class _Group(click.Group):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        failure: EdgeUnlockError
         try:
             return super().invoke(ctx)
+        except ImportError as error:  # of a library that the device does not need
+            failure = EdgeUnlockError(str(error), INSTALL_HINT)
         except EdgeUnlockError as error:
-            if os.environ.get("EDGE_UNLOCK_DEBUG") == "1":
-                raise
-            click.echo(f"edge-unlock-convert: error: {error}", err=True)
-            if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
-            ctx.exit(error.exit_code)
+            failure = error
+        if os.environ.get("EDGE_UNLOCK_DEBUG") == "1":
+            raise failure
+        click.echo(f"edge-unlock-convert: error: {printable(str(failure))}", err=True)
+        click.echo(f"hint: {printable(failure.hint)}", err=True)
+        return ctx.exit(failure.exit_code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -323,3 +323,16 @@ def test_key_that_others_can_read_is_refused(copy, tmp_path):
     assert_error(run("sign", copy, "--key", key, "--new-key"), "cannot write the key")
     key.chmod(0o644)
     assert_error(run("sign", copy, "--key", key), "others may read")
+
+
+@pytest.mark.parametrize(("absent", "command"), [("tflite", "inspect"), ("torch", "train")])
+def test_a_library_that_is_not_installed_is_one_line(absent, command):
+    script = (
+        f"import sys; sys.modules[{absent!r}] = None;"
+        f"from edge_unlock_convert.cli import main; main([{command!r}, 'x'])"
+    )
+    done = run_program([sys.executable, "-c", script])
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+    assert absent in done.stderr
+    assert "pip install 'edge-unlock[convert]'" in done.stderr
