@@ -64,6 +64,9 @@ def run_worker(task: str, directory: Path, request: dict[str, Any] | None = None
                 process.wait()
     if status == 0:
         return
+    told_all = log_path.read_text(errors="replace")
+    if os.environ.get("EDGE_UNLOCK_DEBUG") == "1":
+        sys.stderr.write(told_all)
     error_path = directory / ERROR_NAME
     if error_path.exists() and error_path.stat().st_size:
         told = json.loads(error_path.read_text())
@@ -71,7 +74,7 @@ def run_worker(task: str, directory: Path, request: dict[str, Any] | None = None
         raise kind(told["message"], told["hint"])
     if not os.statvfs(directory).f_bavail:
         raise ConversionError(*disk_full(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
-    raise _crash(task, status, log_path.read_text(errors="replace"))
+    raise _crash(task, status, told_all)
 
 
 @contextmanager
