@@ -32,6 +32,7 @@ MAX_CHECKPOINT_BYTES = 2**30
 PROJECT_CHECKPOINT_NAME = "student.pt"
 HDF5_MAGIC, ZIP_MAGIC, PICKLE_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar", ".model", ".safetensors")
+OTHER_SUFFIXES = (".keras", ".h5", ".hdf5", ".onnx")
 FORMATS_HINT = (
     "Give a PyTorch state dict (.pt), safetensors, a Keras model (.keras, .h5 or SavedModel), an "
     "ONNX model or a checkpoint directory of this project."
@@ -82,7 +83,7 @@ def contents(path: Path, options: Options) -> Contents:
             from edge_unlock_convert.checkpoint import keras_model
 
             return keras_model.read_saved_model(path, options)
-        path = path / PROJECT_CHECKPOINT_NAME
+        path = _project_checkpoint(path)
         options = replace(options, activation=options.activation or ["linear"])
     magic = _magic(path)
     if path.suffix == ".onnx":
@@ -104,6 +105,20 @@ def contents(path: Path, options: Options) -> Contents:
 
         return pytorch.read(path, options, members)
     raise CheckpointError(f"{path} is of no known format", FORMATS_HINT)
+
+
+def _project_checkpoint(directory: Path) -> Path:
+    """The checkpoint of this project's training; others keep theirs under any name."""
+    path = directory / PROJECT_CHECKPOINT_NAME
+    if not path.is_file():
+        suffixes = (*TORCH_SUFFIXES, *OTHER_SUFFIXES)
+        files = [one.name for one in sorted(directory.iterdir()) if one.suffix in suffixes]
+        named = f"Name the file in it: {', '.join(files[:5])}." if files else FORMATS_HINT
+        raise CheckpointError(
+            f"the directory {directory} holds neither {PROJECT_CHECKPOINT_NAME} nor a SavedModel",
+            named,
+        )
+    return path
 
 
 def _magic(path: Path) -> bytes:

@@ -231,6 +231,26 @@ def refused(path, words, **options):
     assert "\n" not in str(caught.value)
 
 
+def test_bidirectional_is_refused_in_these_words_whatever_follows(save):
+    lstm, dense = torch.nn.LSTM(4, 4, bidirectional=True), torch.nn.Linear(8, 3)
+    with pytest.raises(CheckpointError, match=r"^the LSTM is bidirectional") as caught:
+        read_here(save(states(lstm=lstm, fc=dense)), Options(pooling="last"))
+    assert "does not read" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (lambda weights: weights.to(torch.int8), "int8"),
+        (lambda weights: weights.to(torch.complex64), "complex64"),
+        (lambda weights: weights.to_sparse(), "sparse float32"),
+    ],
+)
+def test_numbers_that_are_no_floats_are_no_weights(state_dict, save, changed, words):
+    state = {**state_dict, "embedding.weight": changed(state_dict["embedding.weight"])}
+    refused(save(state), f"embedding.weight holds {words} numbers")
+
+
 def test_bidirectional_is_refused(save):
     refused(save(torch.nn.LSTM(4, 4, bidirectional=True).state_dict()), "bidirectional")
 

@@ -125,3 +125,11 @@ def test_other_precisions(encoder, tmp_path, dtype):
     path = tmp_path / "half.pt"
     torch.save(encoder.to(dtype).state_dict(), path)
     assert_gives_what(encoder.float(), path)
+
+
+def test_a_directory_of_another_project_names_the_files_in_it(tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(CheckpointError, match=r"neither student\.pt nor a SavedModel") as caught:
+        read_here(tmp_path, Options())
+    assert caught.value.hint == "Name the file in it: model.safetensors."
