@@ -16,7 +16,6 @@ from click.testing import CliRunner
 
 from edge_unlock.encoder import shipped
 from edge_unlock.encoder.package import ModelPackage
-from edge_unlock.errors import ModelError
 from edge_unlock_convert.cli import COMMANDS, main
 
 
@@ -240,7 +239,9 @@ def test_existing_package_is_not_replaced_unasked(tmp_path, checkpoint, speech):
 
 def test_traceback_on_request(tmp_path):
     result = run("inspect", tmp_path, EDGE_UNLOCK_DEBUG="1")
-    assert isinstance(result.exception, ModelError)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Traceback")
+    assert "edge_unlock.errors.ModelError: " in result.stderr
 
 
 def test_inspect(package):
@@ -336,3 +337,18 @@ def test_a_library_that_is_not_installed_is_one_line(absent, command):
     assert len(done.stderr.splitlines()) == 2, done.stderr
     assert absent in done.stderr
     assert "pip install 'edge-unlock[convert]'" in done.stderr
+
+
+def test_a_name_that_the_disk_cannot_keep_is_one_line(checkpoint, speech, tmp_path):
+    out = tmp_path / ("x" * 300)
+    assert_error(
+        run("quantize", checkpoint, "--out", out, "--speech", speech), "File name too long"
+    )
+
+
+def test_a_defect_is_one_line_and_no_success(monkeypatch):
+    def fail(_):
+        raise ZeroDivisionError("by\nzero")
+
+    monkeypatch.setattr("edge_unlock_convert.packaging.inspection.inspect", fail)
+    assert_error(run("inspect", "x"), "unexpected ZeroDivisionError: by zero")

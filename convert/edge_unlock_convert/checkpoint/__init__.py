@@ -4,6 +4,7 @@ A checkpoint is untrusted: nothing in it is executed, sizes are capped, and it i
 process of its own.
 """
 
+import stat
 import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ def read(path: Path, options: Options) -> Network:
     """
 
     with scratch() as directory:
-        request = {"path": str(path.resolve()), "options": asdict(options)}
+        request = {"path": str(path.absolute()), "options": asdict(options)}
         run_worker("read", directory, request)
         return Network.load(directory / NETWORK_NAME)
 
@@ -61,7 +62,7 @@ def describe(path: Path, options: Options) -> "Description":
     from edge_unlock_convert.checkpoint.description import Description
 
     with scratch() as directory:
-        request = {"path": str(path.resolve()), "options": asdict(options)}
+        request = {"path": str(path.absolute()), "options": asdict(options)}
         run_worker("describe", directory, request)
         return msgspec.json.decode((directory / DESCRIPTION_NAME).read_bytes(), type=Description)
 
@@ -123,12 +124,14 @@ def _project_checkpoint(directory: Path) -> Path:
 
 def _magic(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+            raise CheckpointError(f"{path} is no file", FORMATS_HINT)
         with path.open("rb") as file:
             magic = file.read(8)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}", FORMATS_HINT) from error
-    if size > MAX_CHECKPOINT_BYTES:
+    if found.st_size > MAX_CHECKPOINT_BYTES:
         raise CheckpointError(
             f"{path} is larger than {MAX_CHECKPOINT_BYTES >> 20} MiB",
             "Save the weights alone, without the state of the optimizer.",
