@@ -155,7 +155,8 @@ def embed(
 ) -> Embedded:
     """Embed utterances, each network input (T, F), with both networks.
 
-    Raises ``SpeechError`` when an utterance has no step.
+    Raises ``SpeechError`` when an utterance has no step, and ``QualityError`` when a network gives
+    one no embedding.
     """
     if not utterances or not all(map(len, utterances)):
         raise SpeechError("an utterance is too short for one step", "Remove the shortest ones.")
@@ -179,7 +180,20 @@ def embed(
         name: float(10 * np.log10(power / max(noise, 1e-30))) if power else 0.0
         for name, (power, noise) in signal.items()
     }
-    return Embedded(np.stack(floats), np.stack(integers), sqnr_db)
+    embedded = Embedded(np.stack(floats), np.stack(integers), sqnr_db)
+    _check_directions("float", embedded.original)
+    _check_directions("quantized", embedded.quantized)
+    return embedded
+
+
+def _check_directions(which: str, embeddings: Float32) -> None:
+    none = int((~np.isfinite(embeddings).all(axis=1)).sum())
+    if none:
+        raise QualityError(
+            f"the {which} network gives {none} of {len(embeddings)} utterances no embedding: all "
+            "of its numbers are zero there, or beyond all bounds",
+            "Give a trained checkpoint, and speech, not silence.",
+        )
 
 
 def embed_float(
