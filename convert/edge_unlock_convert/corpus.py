@@ -6,6 +6,7 @@ the manifest, speaker ``unknown`` for unlabelled voices) or by folders ``speaker
 """
 
 import csv
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -34,8 +35,11 @@ class Utterance(NamedTuple):
 
     def samples(self, sample_rate_hz: int) -> NDArray[np.float32]:
         """The recording as float32 (n,), mono, in [-1, 1]; ``AudioError`` if unreadable."""
+        if not self.path.is_file():  # reading a pipe would wait for ever
+            raise AudioError(f"{self.path} is no file", "Remove it or its line.")
         try:
-            samples, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
+            # as bytes, because soundfile cannot say a name that is no UTF-8
+            samples, rate = soundfile.read(os.fsencode(self.path), dtype="float32", always_2d=True)
         except (OSError, soundfile.SoundFileError) as error:
             raise AudioError(
                 f"cannot read {self.path}: {error}", "Remove it or repair it."
@@ -57,7 +61,8 @@ def read_corpus(source: Path, split: str | None = None) -> list[Utterance]:
     if not utterances:
         raise ConfigError(
             f"{source} names no speech" + (f" of the split {split}" if split else ""),
-            "Give a manifest.tsv, or a directory that holds one folder a speaker.",
+            "Give a manifest.tsv, or a directory that holds one folder a speaker, with recordings "
+            f"in {', '.join(SUFFIXES)}.",
         )
     return utterances
 
@@ -70,7 +75,7 @@ def _folders(root: Path) -> Iterator[Utterance]:
 
 def _manifest(path: Path) -> Iterator[Utterance]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, delimiter="\t")
             missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
             if missing:
@@ -78,6 +83,11 @@ def _manifest(path: Path) -> Iterator[Utterance]:
                     f"{path} lacks the column {missing[0]}", "The first line names the columns."
                 )
             for number, row in enumerate(rows):
+                if any(row[name] is None for name in COLUMNS):
+                    raise ConfigError(
+                        f"line {rows.line_num} of {path} has too few fields",
+                        f"Each line has {', '.join(rows.fieldnames or ())}, between tabs.",
+                    )
                 speaker = row["speaker"] if row["speaker"] != UNKNOWN else f"u{number}"
                 yield Utterance(
                     path.parent / row["path"],
@@ -87,7 +97,7 @@ def _manifest(path: Path) -> Iterator[Utterance]:
                     row.get("sex") or "-",
                     row.get("age") or "-",
                 )
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"cannot read {path}: {error}", "Give a manifest.tsv.") from error
 
 
