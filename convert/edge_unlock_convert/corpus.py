@@ -36,7 +36,7 @@ class Utterance(NamedTuple):
     def samples(self, sample_rate_hz: int) -> NDArray[np.float32]:
         """The recording as float32 (n,), mono, in [-1, 1]; ``AudioError`` if unreadable."""
         if not self.path.is_file():  # reading a pipe would wait for ever
-            raise AudioError(f"{self.path} is no file", "Remove it or its line.")
+            raise AudioError(f"{self.path} is missing, or no file", "Remove it or its line.")
         try:
             # as bytes, because soundfile cannot say a name that is no UTF-8
             samples, rate = soundfile.read(os.fsencode(self.path), dtype="float32", always_2d=True)

@@ -73,7 +73,7 @@ def test_a_damaged_recording_is_an_audio_error(tmp_path: Path) -> None:
 def test_a_pipe_is_an_audio_error(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     os.mkfifo(tmp_path / "x" / "1.wav")
-    with pytest.raises(AudioError, match=r"1\.wav is no file"):
+    with pytest.raises(AudioError, match=r"1\.wav is missing, or no file"):
         read_corpus(tmp_path)[0].samples(16_000)
 
 

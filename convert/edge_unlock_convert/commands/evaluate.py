@@ -66,6 +66,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     from edge_unlock_convert.evaluation import evaluate as measuring
     from edge_unlock_convert.evaluation import groups
     from edge_unlock_convert.packaging import card, ship
+    from edge_unlock_convert.packaging.package import write_file
     from edge_unlock_convert.training.recipe import Recipe
 
     recipe = Recipe.load(source / "recipe.toml")
@@ -91,7 +92,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
                 for point, found in decisions.items()
             },
         }
-        output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        write_file(output, json.dumps(figures, indent=1).encode() + b"\n")
     if into_card:
         card.fill(package / card.NAME, text)
     click.echo(text)
@@ -108,6 +109,7 @@ def _outside(
     from edge_unlock.encoder.package import ModelPackage
     from edge_unlock_convert.evaluation import evaluate as measuring
     from edge_unlock_convert.evaluation.outside import measure
+    from edge_unlock_convert.packaging.package import write_file
     from edge_unlock_convert.speech import Source, Speech
     from edge_unlock_convert.terminal import stage
 
@@ -118,7 +120,7 @@ def _outside(
         rows = measure(package, systems, heard, draws, progress)
     if output is not None:
         figures = {"error_rates": [row._asdict() for row in rows]}
-        output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        write_file(output, json.dumps(figures, indent=1).encode() + b"\n")
     click.echo(error_table(rows))
 
 

@@ -1,4 +1,4 @@
-"""Writes a model package whole or not at all."""
+"""Writes a model package, or a file of figures, whole or not at all."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_unlock.encoder.package import MANIFEST_NAME
 from edge_unlock_convert.errors import ConversionError
 
 
@@ -18,6 +19,19 @@ def check_target(directory: Path, *, replace: bool) -> None:
         )
     if directory.exists() and not directory.is_dir():
         raise ConversionError(f"{directory} is no directory", "Choose another --out.")
+    if directory.exists():
+        _check_package(directory)
+
+
+def _check_package(directory: Path) -> None:
+    """What is replaced is deleted: it must be a package, and nothing else."""
+    found = list(directory.iterdir())
+    is_package = not found or directory / MANIFEST_NAME in found
+    if directory.is_symlink() or not is_package or any(one.is_dir() for one in found):
+        raise ConversionError(
+            f"{directory} is no package that could be replaced: --force would delete what is there",
+            "Name the directory of the package itself.",
+        )
 
 
 def write_package(directory: Path, files: Mapping[str, bytes], *, replace: bool) -> None:
@@ -45,6 +59,24 @@ def write_package(directory: Path, files: Mapping[str, bytes], *, replace: bool)
             shutil.rmtree(made, ignore_errors=True)
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that appears complete or not at all; until then what stands there stays.
+
+    Raises ``ConversionError`` when the disk is full or the place cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a device or a pipe keeps its place
+            return
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as made:
+            _write(Path(made) / path.name, data)
+            (Path(made) / path.name).replace(path)
+    except OSError as error:
+        raise ConversionError(
+            f"cannot write {path}: {error.strerror}", "Make room, or choose another path."
+        ) from error
+
+
 def _write(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
@@ -58,7 +90,7 @@ def _swap(made: Path, directory: Path) -> None:
         directory.rename(old)
     try:
         made.rename(directory)
-    except OSError:
+    except BaseException:  # Ctrl-C as well must not leave the place empty
         with contextlib.suppress(FileNotFoundError):
             old.rename(directory)
         raise

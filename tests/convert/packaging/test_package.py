@@ -1,12 +1,14 @@
 """A package appears whole or not at all."""
 
 import errno
+import os
+from pathlib import Path
 
 import pytest
 
 from edge_unlock_convert.errors import ConversionError
 from edge_unlock_convert.packaging import package
-from edge_unlock_convert.packaging.package import write_package
+from edge_unlock_convert.packaging.package import write_file, write_package
 
 FILES = {"manifest.json": b"{}", "model.tflite": b"TFL3"}
 
@@ -26,8 +28,9 @@ def test_replaced_only_when_asked(tmp_path):
     with pytest.raises(ConversionError, match="exists already"):
         write_package(tmp_path / "one", {"a": b""}, replace=False)
     assert contents(tmp_path / "one") == FILES
-    write_package(tmp_path / "one", {"a": b"new"}, replace=True)
-    assert contents(tmp_path / "one") == {"a": b"new"}
+    new = {**FILES, "a": b"new"}
+    write_package(tmp_path / "one", new, replace=True)
+    assert contents(tmp_path / "one") == new
     assert [one.name for one in tmp_path.iterdir()] == ["one"]
 
 
@@ -47,3 +50,46 @@ def test_broken_off(tmp_path, monkeypatch, error):
         write_package(tmp_path / "one", {"a": b"", "b": b""}, replace=True)
     assert contents(tmp_path / "one") == FILES
     assert [one.name for one in tmp_path.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("kind", ["other files", "packages", "link"])
+def test_only_a_package_is_replaced(tmp_path, kind):
+    target = tmp_path / "target"
+    if kind == "link":
+        write_package(tmp_path / "real", FILES, replace=False)
+        target.symlink_to("real")
+    else:
+        (target / "one").mkdir(parents=True)
+        (target / ("notes" if kind == "other files" else "manifest.json")).touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConversionError, match="no package that could be replaced"):
+        write_package(target, FILES, replace=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+class TestFile:
+    def test_replaces_what_stood_there(self, tmp_path):
+        path = tmp_path / "figures.json"
+        path.write_text("old, and longer")
+        write_file(path, b"new")
+        assert contents(tmp_path) == {"figures.json": b"new"}
+
+    def test_that_cannot_be_written_leaves_all_as_it_was(self, tmp_path, monkeypatch):
+        path = tmp_path / "figures.json"
+        path.write_text("old")
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "full")
+
+        monkeypatch.setattr(package, "_write", full)
+        with pytest.raises(ConversionError, match=r"figures\.json: full"):
+            write_file(path, b"new")
+        assert contents(tmp_path) == {"figures.json": b"old"}
+
+    def test_that_is_a_directory_is_an_error(self, tmp_path):
+        with pytest.raises(ConversionError, match="Is a directory"):
+            write_file(tmp_path, b"new")
+
+    def test_a_device_keeps_its_place(self):
+        write_file(Path(os.devnull), b"new")
+        assert Path(os.devnull).is_char_device()
