@@ -41,8 +41,9 @@ class Utterance(NamedTuple):
             # as bytes, because soundfile cannot say a name that is no UTF-8
             samples, rate = soundfile.read(os.fsencode(self.path), dtype="float32", always_2d=True)
         except (OSError, soundfile.SoundFileError) as error:
+            reason = getattr(error, "error_string", error)  # without the name, which is bytes here
             raise AudioError(
-                f"cannot read {self.path}: {error}", "Remove it or repair it."
+                f"cannot read {self.path}: {reason}", "Remove it or repair it."
             ) from error
         mono: NDArray[np.float32] = samples.mean(axis=1)
         if rate != sample_rate_hz:

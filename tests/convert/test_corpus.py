@@ -66,7 +66,7 @@ def test_a_manifest_that_names_no_speech_is_refused(tmp_path: Path, text: str) -
 def test_a_damaged_recording_is_an_audio_error(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "1.wav").write_bytes(b"no wave")
-    with pytest.raises(AudioError, match=r"1\.wav"):
+    with pytest.raises(AudioError, match=r"^cannot read [^']*/1\.wav: Format"):
         read_corpus(tmp_path)[0].samples(16_000)
 
 
