@@ -57,7 +57,7 @@ class Speech:
     def recordings(self, sample_rate_hz: int) -> Iterator[Recording]:
         """Read them, as one channel at ``sample_rate_hz``.
 
-        Raises ``SpeechError`` for a file that is not audio.
+        Raises ``SpeechError`` for a file that is not audio, or digital silence.
         """
         for one, speaker in self._found:
             try:
@@ -66,6 +66,8 @@ class Speech:
                 raise SpeechError(str(error), error.hint) from error
             if not np.isfinite(samples).all():
                 raise SpeechError(f"{one.path} holds samples that are not finite", "Remove it.")
+            if not samples.any():
+                raise SpeechError(f"{one.path} holds no sound", "Remove it.")
             yield Recording(speaker, samples)
 
 

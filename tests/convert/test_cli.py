@@ -352,3 +352,10 @@ def test_a_defect_is_one_line_and_no_success(monkeypatch):
 
     monkeypatch.setattr("edge_unlock_convert.packaging.inspection.inspect", fail)
     assert_error(run("inspect", "x"), "unexpected ZeroDivisionError: by zero")
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"a":' * 50_000, "{", "\xff"])
+def test_what_is_said_of_the_training_is_a_json_object(quantize, checkpoint, tmp_path, text):
+    path = tmp_path / "training.json"
+    path.write_text(text, encoding="latin-1")
+    quantize(checkpoint, "--training", path, words="as a JSON object")

@@ -1,6 +1,5 @@
 """``quantize``: a checkpoint to a package."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from edge_unlock_convert.packaging.quantize import FrontEndAnswers
 
 PATH = click.Path(path_type=Path)
+MAX_BYTES = 2**20
+"""Of what a person writes about a training."""
 SCHEMES = ("int8", "dynamic", "float32")
 RANGES = ("minmax", "percentile", "mse", "output")
 WEIGHT_RANGES = ("minmax", "output")
@@ -185,15 +186,16 @@ def answers(options: dict[str, Any], described: "Description | None") -> "FrontE
 
 def read_object(path: Path | None) -> dict[str, Any]:
     """The JSON object in a file; without a file, an empty one."""
+    import msgspec
+
     from edge_unlock_convert.errors import ConversionError
 
     if path is None:
         return {}
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(loaded, dict):
-            raise ValueError("it is no object")
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            loaded: dict[str, Any] = msgspec.json.decode(file.read(MAX_BYTES), type=dict[str, Any])
+    except (OSError, ValueError, RecursionError) as error:
         raise ConversionError(
             f"cannot read {path} as a JSON object: {error}", 'Write {"data": ..., "licence": ...}.'
         ) from error

@@ -1,0 +1,23 @@
+"""Speech for quantization and comparison: what cannot be heard is named."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge_unlock_convert.errors import SpeechError
+from edge_unlock_convert.speech import Source, Speech
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        (np.zeros(800), "no sound"),
+        (np.zeros(0), "no sound"),
+        (np.array([0.1, np.nan, 0.1]), "not finite"),
+    ],
+    ids=["silence", "empty", "not a number"],
+)
+def test_a_recording_without_sound_is_named(tmp_path, samples, words):
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+    with pytest.raises(SpeechError, match=rf"a\.wav holds .*{words}"):
+        list(Speech(Source(tmp_path)).recordings(16_000))
