@@ -121,7 +121,11 @@ def quantize(**options: Any) -> None:
     from edge_unlock_convert.packaging import quantize as conversion
     from edge_unlock_convert.packaging.card import quantization_rows
     from edge_unlock_convert.packaging.known import KnownEmbedding
-    from edge_unlock_convert.packaging.package import check_target, write_package
+    from edge_unlock_convert.packaging.package import (
+        check_target,
+        package_name,
+        write_package,
+    )
     from edge_unlock_convert.quantization import compare
     from edge_unlock_convert.speech import Source
 
@@ -130,6 +134,7 @@ def quantize(**options: Any) -> None:
         raise click.UsageError("--check-audio and --check-embedding belong together.")
     out: Path = options["out"]
     check_target(out, replace=options["force"])
+    name = package_name(out, options["name"])
     given = find_front_end(options["checkpoint"], options["front_end"])
     front_end = given if isinstance(given, FrontEnd) else answers(options, given)
     pooling = front_end.encoder.pooling if isinstance(front_end, FrontEnd) else front_end.pooling
@@ -153,7 +158,7 @@ def quantize(**options: Any) -> None:
             min_check_cosine=options["min_check_cosine"],
         ),
         identity=conversion.Identity(
-            options["name"] or out.resolve().name,
+            name,
             options["model_version"],
             read_object(options["training"]),
         ),
