@@ -64,6 +64,15 @@ def test_mistyped_option_is_a_usage_error():
     assert run("quantize", "x", "--quantise").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--prior-frames", "nan"), ("--prior-frames", "0"), ("--prior-frames", "1e7"),
+     ("--max-eer-delta", "inf"), ("--min-cosine", "nan")],
+)  # fmt: skip
+def test_a_limit_that_is_no_number_is_a_usage_error(option, value):
+    assert run("quantize", "x", "--out", "y", "--speech", "z", option, value).exit_code == 2
+
+
 @pytest.fixture
 def quantize(tmp_path, speech):
     """Runs quantize and checks that a failure leaves nothing behind."""

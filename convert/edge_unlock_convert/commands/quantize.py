@@ -1,5 +1,6 @@
 """``quantize``: a checkpoint to a package."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,17 @@ WEIGHT_RANGES = ("minmax", "output")
 POOLINGS = ("attention", "mean", "last")
 
 
+class FiniteRange(click.FloatRange):
+    """As click's, which lets pass what is not a number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, of which there is an order."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return found
+
+
 @click.command()
 @click.argument("checkpoint", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Directory of the package to write.")
@@ -35,7 +47,7 @@ POOLINGS = ("attention", "mean", "last")
 )
 @click.option(
     "--min-feature-cosine",
-    type=click.FloatRange(-1, 1),
+    type=FiniteRange(-1, 1),
     default=0.7,
     show_default=True,
     help="Least agreement of embeddings from the device's features with those from its own.",
@@ -48,7 +60,7 @@ POOLINGS = ("attention", "mean", "last")
 )
 @click.option(
     "--min-check-cosine",
-    type=click.FloatRange(-1, 1),
+    type=FiniteRange(-1, 1),
     default=0.95,
     show_default=True,
     help="Least cosine of the package's embedding to that.",
@@ -72,14 +84,14 @@ POOLINGS = ("attention", "mean", "last")
 @click.option("--test-utterances", type=click.IntRange(2), default=500, show_default=True)
 @click.option(
     "--min-cosine",
-    type=click.FloatRange(-1, 1),
+    type=FiniteRange(-1, 1),
     default=0.99,
     show_default=True,
     help="Least 1st percentile of the cosine between float and quantized embeddings.",
 )
 @click.option(
     "--max-eer-delta",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=0.5,
     show_default=True,
     help="Most rise of the EER, in percentage points: of its 95% interval.",
@@ -104,7 +116,7 @@ POOLINGS = ("attention", "mean", "last")
 @click.option("--pooling", type=click.Choice(POOLINGS), help="Steps to embedding, likewise.")
 @click.option(
     "--prior-frames",
-    type=float,
+    type=FiniteRange(0, 1e6, min_open=True),
     default=100.0,
     show_default=True,
     help="Weight of the training mean in the running mean, likewise.",
