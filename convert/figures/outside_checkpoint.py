@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     options = checkpoint.Options(embedding=["linear"], activation=["relu"])
     network = checkpoint.read(arguments.checkpoint, options)
-    calibrating = [
+    representative = [
         mel_powers(one.samples)
         for one in Speech(Source(arguments.speech, "train"), 100).recordings(RATE_HZ)
     ]
@@ -59,14 +59,14 @@ def main() -> None:
     for recording in speech.recordings(RATE_HZ):
         compared.append(mel_powers(recording.samples))
         speakers.append(recording.speaker)
-    powers = np.concatenate(calibrating)
+    powers = np.concatenate(representative)
     if arguments.strength is None:
         scales = powers.std(axis=0)
     else:
         scales = equalizing_scales(network, powers, arguments.strength, arguments.percentile)
     limit = np.percentile(powers / scales, arguments.percentile)
     scaled = rescale(network, scales)
-    inputs = [np.minimum(one / scales, limit) for one in calibrating]
+    inputs = [np.minimum(one / scales, limit) for one in representative]
     tests = [one / scales for one in compared]
     for scheme, method, weight_range in itertools.product(
         arguments.schemes, arguments.ranges, arguments.weight_ranges

@@ -101,7 +101,7 @@ def train(recipe: Recipe, voices: Path, directory: Path) -> None:
 
 
 def convert(directory: Path, speech: Path) -> compare.Comparison:
-    """Calibrate on the split train, compare on 500 utterances of the split eval."""
+    """Take the ranges from the split train, compare on 500 utterances of the split eval."""
     job = quantize.Job(
         checkpoint=directory,
         options=checkpoint.Options(),

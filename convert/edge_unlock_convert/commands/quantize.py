@@ -23,9 +23,11 @@ POOLINGS = ("attention", "mean", "last")
 @click.command()
 @click.argument("checkpoint", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Directory of the package to write.")
-@click.option("--speech", type=PATH, required=True, help="Calibration speech: a folder or table.")
+@click.option(
+    "--speech", type=PATH, required=True, help="Representative speech: a folder or table."
+)
 @click.option("--test-speech", type=PATH, help="Speech to compare on [default: --speech].")
-@click.option("--split", help="Split of a manifest to calibrate on.")
+@click.option("--split", help="Split of a manifest to take it from.")
 @click.option("--test-split", help="Split of a manifest to compare on.")
 @click.option(
     "--front-end",
@@ -66,7 +68,7 @@ POOLINGS = ("attention", "mean", "last")
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="Calibration utterances used.",
+    help="Representative utterances used.",
 )
 @click.option("--test-utterances", type=click.IntRange(2), default=500, show_default=True)
 @click.option(
@@ -143,7 +145,7 @@ def quantize(**options: Any) -> None:
             scheme=options["scheme"],
             range=options["method"],
             weight_range=options["weight_range"],
-            calibration_utterances=options["utterances"],
+            representative_utterances=options["utterances"],
             test_utterances=options["test_utterances"],
             limits=compare.Limits(
                 options["min_cosine"], options["max_eer_delta"] / 100, options["allow_useless"]

@@ -73,14 +73,14 @@ class FrontEndAnswers(NamedTuple):
 class Recipe:
     """How to quantize.
 
-    ``test_speech`` is what the comparison is made on (None: the calibration speech). At most
-    ``calibration_utterances`` and ``test_utterances`` of them are used.
+    ``test_speech`` is what the comparison is made on (None: the representative speech). At most
+    ``representative_utterances`` and ``test_utterances`` of them are used.
     """
 
     scheme: Scheme = "int8"
     range: Range = "minmax"
     weight_range: WeightRange = "minmax"
-    calibration_utterances: int = 100
+    representative_utterances: int = 100
     test_utterances: int = 500
     limits: compare.Limits = field(default_factory=compare.Limits)
     min_feature_cosine: float = MIN_FEATURE_COSINE
@@ -115,7 +115,7 @@ def convert(
     method: Range,
     weight_range: WeightRange = "minmax",
 ) -> bytes:
-    """The TFLite model of a network, calibrated on ``inputs``, each (T, F); checked."""
+    """The TFLite model of a network, with the ranges of ``inputs``, each (T, F); checked."""
     if weight_range == "output":
         network = clip_weights(network, inputs)
     model = lower(network, ranges.lay_out(network, inputs, method), scheme)
@@ -133,9 +133,9 @@ def assumptions(answers: FrontEndAnswers) -> tuple[str, ...]:
         f"assumed: {spec.coefficients} MFCC of {spec.filters} mel filters from {spec.low_hz:g} to "
         f"{spec.high_hz:g} Hz, windows of {spec.window_samples * to_ms:g} ms every "
         f"{spec.hop_samples * to_ms:g} ms, pre-emphasis {spec.preemphasis:g}",
-        "assumed: a running mean is subtracted, which starts at that of the calibration speech "
-        f"with the weight of {answers.prior_frames:g} frames; deviations are measured on that "
-        "speech",
+        "assumed: a running mean is subtracted, which starts at that of the representative "
+        f"speech with the weight of {answers.prior_frames:g} frames; deviations are measured on "
+        "that speech",
     )
 
 
@@ -235,8 +235,8 @@ def quantize(job: Job, stage: Stage) -> Result:
     with stage("reading the checkpoint", None):
         network = checkpoint.read(job.checkpoint, job.options)
     front_end = job.front_end
-    speech = Speech(job.speech, recipe.calibration_utterances)
-    samples, _ = _read_speech(speech, front_end.features.sample_rate_hz, "calibration", stage)
+    speech = Speech(job.speech, recipe.representative_utterances)
+    samples, _ = _read_speech(speech, front_end.features.sample_rate_hz, "representative", stage)
     agreement, own = None, None
     if isinstance(front_end, FrontEndAnswers):
         if isinstance(front_end.features, Description):
@@ -249,7 +249,7 @@ def quantize(job: Job, stage: Stage) -> Result:
         agreement.check(recipe.min_feature_cosine)
     inputs = [steps for one in samples if len(steps := front_end.steps(one))]
     if not inputs:
-        raise ConversionError("the calibration speech is too short", "Give longer recordings.")
+        raise ConversionError("the representative speech is too short", "Give longer recordings.")
     with stage(f"converting to {recipe.scheme}", None):
         model = convert(network, inputs, recipe.scheme, recipe.range, recipe.weight_range)
     check = None
@@ -273,7 +273,7 @@ def quantize(job: Job, stage: Stage) -> Result:
         scheme=recipe.scheme,
         range=recipe.range,
         weight_range=recipe.weight_range,
-        calibration_utterances=len(inputs),
+        representative_utterances=len(inputs),
         same_speech=job.test_speech is None,
     )
     files = {

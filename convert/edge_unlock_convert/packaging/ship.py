@@ -40,7 +40,7 @@ COHORT_NAME = "cohort.npy"
 COHORT_SPEAKERS = 900
 CLOSEST_SPEAKERS, CLOSEST_WEIGHT = 3, 0.5
 """What scores are set against: convert/TRAINING.md has the figures of others."""
-CALIBRATION_PIECES = 120
+REPRESENTATIVE_PIECES = 120
 LOUDNESS = (1.0, 0.1, 0.02)
 """The pieces that show the range of the activations are played at these levels in turn."""
 
@@ -117,7 +117,7 @@ def ship(
     quantize.check_fit(network, front_end)
     rate_hz = front_end.features.sample_rate_hz
     parts = Parts.read(speech, recipe)
-    pieces = one_piece_a_speaker(parts.trained, CALIBRATION_PIECES, rate_hz, recipe.seed)
+    pieces = one_piece_a_speaker(parts.trained, REPRESENTATIVE_PIECES, rate_hz, recipe.seed)
     inputs = [
         front_end.steps(piece * np.float32(LOUDNESS[number % len(LOUDNESS)]))
         for number, (_, piece) in enumerate(pieces)

@@ -90,8 +90,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LOSS_HINT = (
-    "Give more or more varied calibration speech, another --range, or raise the limit "
-    "if the loss is acceptable; `compare` shows where it arises."
+    "Give more or more varied representative speech, another --range, or raise the "
+    "limit if the loss is acceptable; `compare` shows where it arises."
 )
 
 
