@@ -20,10 +20,11 @@ import numpy as np
 from edge_unlock.encoder.features import Float32
 from edge_unlock_convert import checkpoint
 from edge_unlock_convert.network import LstmLayer, Network
-from edge_unlock_convert.packaging import quantize
 from edge_unlock_convert.packaging.card import quantization_rows
+from edge_unlock_convert.packaging.comparison import TARGET_UTTERANCES
 from edge_unlock_convert.quantization import compare
 from edge_unlock_convert.quantization.clipping import WEIGHT_RANGES
+from edge_unlock_convert.quantization.conversion import convert
 from edge_unlock_convert.quantization.ranges import RANGES
 from edge_unlock_convert.speech import Source, Speech
 
@@ -54,7 +55,7 @@ def main() -> None:
     speech = Speech(
         Source(arguments.speech, arguments.split),
         arguments.utterances,
-        together=quantize.TARGET_UTTERANCES,
+        together=TARGET_UTTERANCES,
     )
     for recording in speech.recordings(RATE_HZ):
         compared.append(mel_powers(recording.samples))
@@ -71,7 +72,7 @@ def main() -> None:
     for scheme, method, weight_range in itertools.product(
         arguments.schemes, arguments.ranges, arguments.weight_ranges
     ):
-        model = quantize.convert(scaled, inputs, scheme, method, weight_range)
+        model = convert(scaled, inputs, scheme, method, weight_range)
         embedded = compare.embed(scaled, model, tests, "last")
         result, _ = compare.compare(embedded, speakers, 4 * network.parameters, len(model))
         print(f"\n## {scheme}, input range {method}, weight range {weight_range}\n")

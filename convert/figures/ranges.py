@@ -15,9 +15,9 @@ from typing import NamedTuple
 from edge_unlock.encoder.features import Float32
 from edge_unlock_convert import checkpoint
 from edge_unlock_convert.front_end import FrontEnd, read_front_end
-from edge_unlock_convert.packaging import quantize
 from edge_unlock_convert.quantization import compare
 from edge_unlock_convert.quantization.clipping import WeightRange
+from edge_unlock_convert.quantization.conversion import convert
 from edge_unlock_convert.quantization.ranges import RANGES, Range
 from edge_unlock_convert.speech import Recording, Source, Speech
 
@@ -71,7 +71,7 @@ def main() -> None:
         if arguments.only not in row.name:
             continue
         count = row.representative_utterances
-        model = quantize.convert(network, inputs[:count], "int8", row.range, row.weight_range)
+        model = convert(network, inputs[:count], "int8", row.range, row.weight_range)
         embedded = compare.embed(network, model, compared, pooling)
         result, _ = compare.compare(embedded, speakers, 0, len(model))
         rates = result.error_rates

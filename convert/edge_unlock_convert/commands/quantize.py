@@ -10,8 +10,7 @@ from edge_unlock_convert.commands.naming import named, naming_options
 from edge_unlock_convert.terminal import show, stage
 
 if TYPE_CHECKING:
-    from edge_unlock_convert.front_end import Description
-    from edge_unlock_convert.packaging.quantize import FrontEndAnswers
+    from edge_unlock_convert.front_end import Description, FrontEndAnswers
 
 PATH = click.Path(path_type=Path)
 SCHEMES = ("int8", "dynamic", "float32")
@@ -122,6 +121,7 @@ def quantize(**options: Any) -> None:
     from edge_unlock_convert.packaging import quantize as conversion
     from edge_unlock_convert.packaging.card import quantization_rows
     from edge_unlock_convert.packaging.known import KnownEmbedding
+    from edge_unlock_convert.packaging.manifest import Identity
     from edge_unlock_convert.packaging.package import check_target, write_package
     from edge_unlock_convert.quantization import compare
     from edge_unlock_convert.speech import Source
@@ -153,7 +153,7 @@ def quantize(**options: Any) -> None:
             min_feature_cosine=options["min_feature_cosine"],
             min_check_cosine=options["min_check_cosine"],
         ),
-        identity=conversion.Identity(
+        identity=Identity(
             options["name"] or out.resolve().name,
             options["model_version"],
             read_object(options["training"]),
@@ -170,8 +170,7 @@ def quantize(**options: Any) -> None:
 def answers(options: dict[str, Any], described: "Description | None") -> "FrontEndAnswers":
     """What is left open by a description of the features, or where there is none, is assumed."""
     from edge_unlock.encoder.features import FeatureSpec
-    from edge_unlock_convert.front_end import PRIOR_FRAMES
-    from edge_unlock_convert.packaging.quantize import FrontEndAnswers
+    from edge_unlock_convert.front_end import PRIOR_FRAMES, FrontEndAnswers
 
     stacked, pooling = options["frames_stacked"], options["pooling"]
     prior_frames = options.get("prior_frames", PRIOR_FRAMES)

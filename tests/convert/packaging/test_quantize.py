@@ -13,8 +13,8 @@ from edge_unlock_convert import checkpoint as checkpoints
 from edge_unlock_convert import network
 from edge_unlock_convert.errors import ConversionError
 from edge_unlock_convert.front_end import FrontEnd
-from edge_unlock_convert.packaging.quantize import convert
 from edge_unlock_convert.quantization import flatbuffer, quantized
+from edge_unlock_convert.quantization.conversion import convert
 from edge_unlock_convert.quantization.statistics import measure
 from tests.convert.conftest import COEFFICIENTS, STACKED, make_lstm
 
