@@ -12,7 +12,7 @@ class CheckpointError(ConversionError, ValueError):
 
 
 class SpeechError(ConversionError):
-    """The speech for calibration or comparison is missing or is not audio."""
+    """The speech for ranges or comparison is missing or is not audio."""
 
 
 class QualityError(ConversionError):

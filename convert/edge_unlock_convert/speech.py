@@ -1,4 +1,4 @@
-"""The speech for calibration and comparison: which recordings, and their samples."""
+"""The speech for ranges and comparison: which recordings, and their samples."""
 
 from collections import Counter
 from collections.abc import Iterator

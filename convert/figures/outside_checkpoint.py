@@ -20,10 +20,11 @@ import numpy as np
 from edge_unlock.encoder.features import Float32
 from edge_unlock_convert import checkpoint
 from edge_unlock_convert.network import LstmLayer, Network
-from edge_unlock_convert.packaging import quantize
 from edge_unlock_convert.packaging.card import quantization_rows
+from edge_unlock_convert.packaging.comparison import TARGET_UTTERANCES
 from edge_unlock_convert.quantization import compare
 from edge_unlock_convert.quantization.clipping import WEIGHT_RANGES
+from edge_unlock_convert.quantization.conversion import convert
 from edge_unlock_convert.quantization.ranges import RANGES
 from edge_unlock_convert.speech import Source, Speech
 
@@ -46,7 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     options = checkpoint.Options(embedding=["linear"], activation=["relu"])
     network = checkpoint.read(arguments.checkpoint, options)
-    calibrating = [
+    representative = [
         mel_powers(one.samples)
         for one in Speech(Source(arguments.speech, "train"), 100).recordings(RATE_HZ)
     ]
@@ -54,24 +55,24 @@ def main() -> None:
     speech = Speech(
         Source(arguments.speech, arguments.split),
         arguments.utterances,
-        together=quantize.TARGET_UTTERANCES,
+        together=TARGET_UTTERANCES,
     )
     for recording in speech.recordings(RATE_HZ):
         compared.append(mel_powers(recording.samples))
         speakers.append(recording.speaker)
-    powers = np.concatenate(calibrating)
+    powers = np.concatenate(representative)
     if arguments.strength is None:
         scales = powers.std(axis=0)
     else:
         scales = equalizing_scales(network, powers, arguments.strength, arguments.percentile)
     limit = np.percentile(powers / scales, arguments.percentile)
     scaled = rescale(network, scales)
-    inputs = [np.minimum(one / scales, limit) for one in calibrating]
+    inputs = [np.minimum(one / scales, limit) for one in representative]
     tests = [one / scales for one in compared]
     for scheme, method, weight_range in itertools.product(
         arguments.schemes, arguments.ranges, arguments.weight_ranges
     ):
-        model = quantize.convert(scaled, inputs, scheme, method, weight_range)
+        model = convert(scaled, inputs, scheme, method, weight_range)
         embedded = compare.embed(scaled, model, tests, "last")
         result, _ = compare.compare(embedded, speakers, 4 * network.parameters, len(model))
         print(f"\n## {scheme}, input range {method}, weight range {weight_range}\n")

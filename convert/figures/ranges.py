@@ -1,10 +1,10 @@
-"""The table of calibration recipes in convert/README.md.
+"""The tables of recipes for ranges in convert/README.md.
 
     python convert/figures/ranges.py CHECKPOINT MANIFEST [--split train] [--only WORDS] > table.md
 
-Choices are made on training speech: the first utterance of each of 300 speakers calibrates, the
-next five of the first 100 are compared. A row is a recipe; ``--only`` takes those whose name
-holds the words.
+Choices are made on training speech: the first utterance of each of 300 speakers is the
+representative speech, the next five of the first 100 are compared. A row is a recipe; ``--only``
+takes those whose name holds the words.
 """
 
 import argparse
@@ -15,13 +15,13 @@ from typing import NamedTuple
 from edge_unlock.encoder.features import Float32
 from edge_unlock_convert import checkpoint
 from edge_unlock_convert.front_end import FrontEnd, read_front_end
-from edge_unlock_convert.packaging import quantize
 from edge_unlock_convert.quantization import compare
 from edge_unlock_convert.quantization.clipping import WeightRange
+from edge_unlock_convert.quantization.conversion import convert
 from edge_unlock_convert.quantization.ranges import RANGES, Range
 from edge_unlock_convert.speech import Recording, Source, Speech
 
-CALIBRATING_SPEAKERS, COMPARED_SPEAKERS, TOGETHER = 300, 100, 6
+REPRESENTATIVE_SPEAKERS, COMPARED_SPEAKERS, TOGETHER = 300, 100, 6
 COUNTS = (10, 30, 100, 300)
 
 
@@ -29,14 +29,14 @@ class Row(NamedTuple):
     """One recipe."""
 
     name: str
-    calibration_utterances: int = 100
+    representative_utterances: int = 100
     range: Range = "minmax"
     weight_range: WeightRange = "minmax"
 
 
 ROWS = (
     *(Row(f"input {method}", range=method) for method in RANGES),
-    *(Row(f"calibrate on {count}", count) for count in COUNTS),
+    *(Row(f"representative {count}", count) for count in COUNTS),
     Row("weights output", weight_range="output"),
 )
 
@@ -54,8 +54,8 @@ def main() -> None:
     network = checkpoint.read(arguments.checkpoint, checkpoint.Options(pooling=pooling))
     source = Source(arguments.speech, arguments.split)
     rate_hz = front_end.features.sample_rate_hz
-    calibrating = Speech(source, CALIBRATING_SPEAKERS).recordings(rate_hz)
-    inputs = [steps for _, steps in prepare(calibrating, front_end)]
+    representative = Speech(source, REPRESENTATIVE_SPEAKERS).recordings(rate_hz)
+    inputs = [steps for _, steps in prepare(representative, front_end)]
     speech = Speech(source, COMPARED_SPEAKERS * TOGETHER, together=TOGETHER)
     compared, speakers = [], []
     seen: set[str | None] = set()
@@ -64,14 +64,14 @@ def main() -> None:
             compared.append(steps)
             speakers.append(speaker)
         seen.add(speaker)
-    print(f"{len(inputs)} calibration utterances, {len(compared)} compared\n")
+    print(f"{len(inputs)} representative utterances, {len(compared)} compared\n")
     print("| recipe | utterances | cosine median | 1st percentile | least | SQNR | EER change |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for row in ROWS:
         if arguments.only not in row.name:
             continue
-        count = row.calibration_utterances
-        model = quantize.convert(network, inputs[:count], "int8", row.range, row.weight_range)
+        count = row.representative_utterances
+        model = convert(network, inputs[:count], "int8", row.range, row.weight_range)
         embedded = compare.embed(network, model, compared, pooling)
         result, _ = compare.compare(embedded, speakers, 0, len(model))
         rates = result.error_rates

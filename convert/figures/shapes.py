@@ -19,6 +19,7 @@ from edge_unlock_convert import checkpoint
 from edge_unlock_convert.front_end import read_front_end
 from edge_unlock_convert.network import Pooling
 from edge_unlock_convert.packaging import quantize
+from edge_unlock_convert.packaging.manifest import Identity
 from edge_unlock_convert.quantization import compare
 from edge_unlock_convert.speech import Source
 from edge_unlock_convert.terminal import stage
@@ -101,7 +102,7 @@ def train(recipe: Recipe, voices: Path, directory: Path) -> None:
 
 
 def convert(directory: Path, speech: Path) -> compare.Comparison:
-    """Calibrate on the split train, compare on 500 utterances of the split eval."""
+    """Take the ranges from the split train, compare on 500 utterances of the split eval."""
     job = quantize.Job(
         checkpoint=directory,
         options=checkpoint.Options(),
@@ -109,7 +110,7 @@ def convert(directory: Path, speech: Path) -> compare.Comparison:
         speech=Source(speech, "train"),
         test_speech=Source(speech, "eval"),
         recipe=quantize.Recipe(limits=NO_LIMITS),
-        identity=quantize.Identity(directory.name),
+        identity=Identity(directory.name),
     )
     return quantize.quantize(job, stage).comparison
 

@@ -32,14 +32,13 @@ def compare(**options: Any) -> None:
     from edge_unlock_convert.errors import ConversionError
     from edge_unlock_convert.front_end import FrontEnd
     from edge_unlock_convert.packaging.card import quantization_rows
-    from edge_unlock_convert.packaging.package import write_file
-    from edge_unlock_convert.packaging.quantize import (
-        FOLDED,
+    from edge_unlock_convert.packaging.comparison import (
         TARGET_UTTERANCES,
         Encoding,
-        check_fit,
         compare_on_speech,
     )
+    from edge_unlock_convert.packaging.manifest import FOLDED
+    from edge_unlock_convert.packaging.package import write_file
     from edge_unlock_convert.speech import Source, Speech
 
     package = ModelPackage.load(options["package"])
@@ -57,7 +56,7 @@ def compare(**options: Any) -> None:
     )
     with stage("reading the checkpoint", None):
         network = checkpoints.read(options["checkpoint"], named(options, manifest.encoder.pooling))
-    check_fit(network, front_end)
+    front_end.check_fits(network)
     source = Source(options["speech"], options["split"])
     result, trials = compare_on_speech(
         Encoding(network, package.model, front_end),

@@ -10,8 +10,7 @@ from edge_unlock_convert.commands.quantize import PATH, POOLINGS
 
 if TYPE_CHECKING:
     from edge_unlock_convert.checkpoint.description import Description
-    from edge_unlock_convert.front_end import FrontEnd
-    from edge_unlock_convert.packaging.quantize import FrontEndAnswers
+    from edge_unlock_convert.front_end import FrontEnd, FrontEndAnswers
 
 
 @click.command()
@@ -54,7 +53,6 @@ def _with_front_end(found: "Description", front_end: "FrontEnd | FrontEndAnswers
     from edge_unlock_convert.checkpoint.description import Missing
     from edge_unlock_convert.errors import CheckpointError
     from edge_unlock_convert.front_end import FrontEnd
-    from edge_unlock_convert.packaging.quantize import assumptions, stacked_frames
 
     size = found.network.input_size if found.network else None
     missing = list(found.missing)
@@ -67,10 +65,10 @@ def _with_front_end(found: "Description", front_end: "FrontEnd | FrontEndAnswers
                 )
             )
         return replace(found, missing=tuple(missing))
-    assumed = [*found.assumed, *assumptions(front_end)]
+    assumed = [*found.assumed, *front_end.assumptions()]
     try:
         if size is not None:
-            assumed.append(f"assumed: frames in a step: {stacked_frames(size, front_end)}")
+            assumed.append(f"assumed: frames in a step: {front_end.stacked(size)}")
     except CheckpointError as error:
         missing.append(Missing(str(error), error.hint or ""))
     return replace(found, assumed=tuple(assumed), missing=tuple(missing))

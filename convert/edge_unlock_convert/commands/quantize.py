@@ -10,8 +10,7 @@ from edge_unlock_convert.commands.naming import named, naming_options
 from edge_unlock_convert.terminal import show, stage
 
 if TYPE_CHECKING:
-    from edge_unlock_convert.front_end import Description
-    from edge_unlock_convert.packaging.quantize import FrontEndAnswers
+    from edge_unlock_convert.front_end import Description, FrontEndAnswers
 
 PATH = click.Path(path_type=Path)
 MAX_BYTES = 2**20
@@ -36,9 +35,11 @@ class FiniteRange(click.FloatRange):
 @click.command()
 @click.argument("checkpoint", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Directory of the package to write.")
-@click.option("--speech", type=PATH, required=True, help="Calibration speech: a folder or table.")
+@click.option(
+    "--speech", type=PATH, required=True, help="Representative speech: a folder or table."
+)
 @click.option("--test-speech", type=PATH, help="Speech to compare on [default: --speech].")
-@click.option("--split", help="Split of a manifest to calibrate on.")
+@click.option("--split", help="Split of a manifest to take it from.")
 @click.option("--test-split", help="Split of a manifest to compare on.")
 @click.option(
     "--front-end",
@@ -79,7 +80,7 @@ class FiniteRange(click.FloatRange):
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="Calibration utterances used.",
+    help="Representative utterances used.",
 )
 @click.option("--test-utterances", type=click.IntRange(2), default=500, show_default=True)
 @click.option(
@@ -133,6 +134,7 @@ def quantize(**options: Any) -> None:
     from edge_unlock_convert.packaging import quantize as conversion
     from edge_unlock_convert.packaging.card import quantization_rows
     from edge_unlock_convert.packaging.known import KnownEmbedding
+    from edge_unlock_convert.packaging.manifest import Identity
     from edge_unlock_convert.packaging.package import (
         check_target,
         package_name,
@@ -161,7 +163,7 @@ def quantize(**options: Any) -> None:
             scheme=options["scheme"],
             range=options["method"],
             weight_range=options["weight_range"],
-            calibration_utterances=options["utterances"],
+            representative_utterances=options["utterances"],
             test_utterances=options["test_utterances"],
             limits=compare.Limits(
                 options["min_cosine"], options["max_eer_delta"] / 100, options["allow_useless"]
@@ -169,7 +171,7 @@ def quantize(**options: Any) -> None:
             min_feature_cosine=options["min_feature_cosine"],
             min_check_cosine=options["min_check_cosine"],
         ),
-        identity=conversion.Identity(
+        identity=Identity(
             name,
             options["model_version"],
             read_object(options["training"]),
@@ -186,8 +188,7 @@ def quantize(**options: Any) -> None:
 def answers(options: dict[str, Any], described: "Description | None") -> "FrontEndAnswers":
     """What is left open by a description of the features, or where there is none, is assumed."""
     from edge_unlock.encoder.features import FeatureSpec
-    from edge_unlock_convert.front_end import PRIOR_FRAMES
-    from edge_unlock_convert.packaging.quantize import FrontEndAnswers
+    from edge_unlock_convert.front_end import PRIOR_FRAMES, FrontEndAnswers
 
     stacked, pooling = options["frames_stacked"], options["pooling"]
     prior_frames = options.get("prior_frames", PRIOR_FRAMES)

@@ -16,7 +16,7 @@ from edge_unlock_convert.evaluation.evaluate import (
     row_of,
 )
 from edge_unlock_convert.evaluation.groups import RATE_HZ
-from edge_unlock_convert.quantization.compare import Progress
+from edge_unlock_convert.progress import Progress
 from edge_unlock_convert.scoring.trials import COSINE, score_trials
 from edge_unlock_convert.speech import Speech
 

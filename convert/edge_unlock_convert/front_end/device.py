@@ -17,7 +17,8 @@ from edge_unlock.encoder.features import (
     NormalizationStream,
 )
 from edge_unlock.encoder.package import EncoderSpec
-from edge_unlock_convert.errors import SpeechError
+from edge_unlock_convert.errors import CheckpointError, SpeechError
+from edge_unlock_convert.network import Network
 
 PRIOR_FRAMES = 100.0
 """Weight of the training mean in the running mean when the checkpoint says none: one second."""
@@ -54,6 +55,34 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         frames = NormalizationStream(self.normalization).push(frames)
         count = len(frames) // self.encoder.frames_stacked
         return frames[: count * self.encoder.frames_stacked].reshape(count, self.input_size)
+
+    def check_fits(self, network: Network) -> None:
+        """Whether it is that of the network; ``CheckpointError`` says where it is not."""
+        spec = self.encoder
+        hint = "Give the front end that the network was trained with."
+        if self.input_size != network.input_size:
+            raise CheckpointError(
+                f"the front end gives {self.input_size} numbers a step (coefficients times "
+                f"frames stacked), the network takes {network.input_size}",
+                hint,
+            )
+        if spec.embedding_size != network.embedding_size:
+            raise CheckpointError(
+                f"the front end speaks of embeddings of {spec.embedding_size} numbers, the network "
+                f"gives {network.embedding_size}",
+                hint,
+            )
+        if (spec.pooling == "attention") != (network.attention is not None):
+            has = "an" if network.attention is not None else "no"
+            raise CheckpointError(
+                f"the pooling is {spec.pooling!r} and the network has {has} attention output",
+                "Name its layer with --attention, or choose another --pooling.",
+            )
+        if network.pooling is not None and network.pooling != spec.pooling:
+            raise CheckpointError(
+                f"the pooling is {spec.pooling!r}, the checkpoint itself says {network.pooling!r}",
+                hint,
+            )
 
 
 def measure_normalization(

@@ -27,13 +27,13 @@ LIMITS = """\
 class Extra:
     """What the card tells beyond the manifest: the network, and how it was quantized.
 
-    ``same_speech``: whether the comparison was made on the folder that was calibrated on.
+    ``same_speech``: whether the comparison was made on the source of the representative speech.
     """
 
     network: Network
     scheme: str
     range: str
-    calibration_utterances: int
+    representative_utterances: int
     same_speech: bool
     weight_range: str = "minmax"
 
@@ -170,10 +170,10 @@ def _untrained_row(rates: ErrorRates) -> list[tuple[str, str]]:
 
 
 def _quantization(comparison: Comparison, extra: Extra) -> str:
-    where = "the speech that it was calibrated on" if extra.same_speech else "other speech"
+    where = "the same" if extra.same_speech else "other"
     how = (
         f"Scheme {extra.scheme}, input range {extra.range}, weight range {extra.weight_range}, "
-        f"calibrated on {extra.calibration_utterances} utterances; compared on {where}. "
+        f"{extra.representative_utterances} representative utterances; compared on {where} speech. "
         "Templates are of three utterances; intervals are of 95%, by drawing speakers."
     )
     return f"{how}\n\n{_table(('figure', 'value'), quantization_rows(comparison))}"

@@ -57,7 +57,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
             hint = "The description is right, but the device cannot make these features."
         elif self.original >= least:
             hint = (
-                "Quantization lost that: give more varied calibration speech, or another --range."
+                "Quantization lost that: give more varied representative speech, "
+                "or another --range."
             )
         own = "" if self.own is None else f"from its features as described {self.own:.3f}, "
         raise QualityError(

@@ -4,7 +4,6 @@ All of it is made with training speech: the range of the activations and the coh
 speakers that were trained on, the calibration and the thresholds with the held-out ones.
 """
 
-import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,20 +15,18 @@ from numpy.typing import NDArray
 
 from edge_unlock.encoder.features import Float32
 from edge_unlock.encoder.nontarget import USUAL_ENROLLED
-from edge_unlock.encoder.package import (
-    MANIFEST_NAME,
-    Manifest,
-    ModelPackage,
-    OperatingPoint,
-    PackagedFile,
-)
+from edge_unlock.encoder.package import MANIFEST_NAME, Manifest, ModelPackage
 from edge_unlock.encoder.similarity import Similarity, unit
 from edge_unlock.errors import ConfigError
 from edge_unlock_convert import checkpoint
 from edge_unlock_convert.corpus import Utterance, cut_pieces, read_corpus
 from edge_unlock_convert.front_end import read_front_end
 from edge_unlock_convert.packaging import card, quantize
+from edge_unlock_convert.packaging.comparison import TARGET_UTTERANCES, Encoding, compare_on_speech
+from edge_unlock_convert.packaging.manifest import MODEL_NAME, Identity, draft, packaged
+from edge_unlock_convert.progress import Stage
 from edge_unlock_convert.quantization import flatbuffer
+from edge_unlock_convert.quantization.conversion import convert
 from edge_unlock_convert.scoring import thresholds
 from edge_unlock_convert.scoring.metrics import eer
 from edge_unlock_convert.speech import Source, Speech
@@ -40,7 +37,7 @@ COHORT_NAME = "cohort.npy"
 COHORT_SPEAKERS = 900
 CLOSEST_SPEAKERS, CLOSEST_WEIGHT = 3, 0.5
 """What scores are set against: convert/TRAINING.md has the figures of others."""
-CALIBRATION_PIECES = 120
+REPRESENTATIVE_PIECES = 120
 LOUDNESS = (1.0, 0.1, 0.02)
 """The pieces that show the range of the activations are played at these levels in turn."""
 
@@ -98,12 +95,7 @@ def elsewhere(cohort: Float32, corpora: NDArray[np.str_], corpus: str) -> Float3
     return rest if len(rest) >= CLOSEST_SPEAKERS else cohort
 
 
-def ship(
-    source: Path,
-    speech: Path,
-    identity: quantize.Identity,
-    stage: quantize.Stage,
-) -> Shipped:
+def ship(source: Path, speech: Path, identity: Identity, stage: Stage) -> Shipped:
     """The package of the checkpoint directory ``source``, and how it fares on held-out speakers.
 
     ``speech`` is what it was trained on. Calibration and thresholds are set as if the cohort had
@@ -114,39 +106,25 @@ def ship(
     recipe = Recipe.load(source / "recipe.toml")
     front_end = read_front_end(source / "front_end.json")
     network = checkpoint.read(source, checkpoint.Options())
-    quantize.check_fit(network, front_end)
+    front_end.check_fits(network)
     rate_hz = front_end.features.sample_rate_hz
     parts = Parts.read(speech, recipe)
-    pieces = one_piece_a_speaker(parts.trained, CALIBRATION_PIECES, rate_hz, recipe.seed)
+    pieces = one_piece_a_speaker(parts.trained, REPRESENTATIVE_PIECES, rate_hz, recipe.seed)
     inputs = [
         front_end.steps(piece * np.float32(LOUDNESS[number % len(LOUDNESS)]))
         for number, (_, piece) in enumerate(pieces)
     ]
     scheme = quantize.Recipe()
     with stage(f"converting to {scheme.scheme}", None):
-        model = quantize.convert(network, inputs, scheme.scheme, scheme.range)
-    comparison, _ = quantize.compare_on_speech(
-        quantize.Encoding(network, model, front_end),
-        Speech(
-            Source(speech, "train"),
-            scheme.test_utterances,
-            together=quantize.TARGET_UTTERANCES,
-        ),
+        model = convert(network, inputs, scheme.scheme, scheme.range)
+    comparison, _ = compare_on_speech(
+        Encoding(network, model, front_end),
+        Speech(Source(speech, "train"), scheme.test_utterances, together=TARGET_UTTERANCES),
         stage,
     )
     scheme.limits.check(comparison)
-    draft = Manifest(
-        schema=1,
-        name=identity.name,
-        version=identity.version,
-        model=_packaged(quantize.MODEL_NAME, model),
-        features=front_end.features,
-        normalization=front_end.normalization,
-        encoder=front_end.encoder,
-        operating_points=(OperatingPoint(name="none", false_accept_rate=0.5, threshold=1.0),),
-        default_operating_point="none",
-    )
-    listener = thresholds.Listener.of(ModelPackage(draft, model, None))
+    begun = draft(identity, front_end, model)
+    listener = thresholds.Listener.of(ModelPackage(begun, model, None))
     others = one_piece_a_speaker(parts.trained, COHORT_SPEAKERS, rate_hz, recipe.seed + 1)
     with stage("embedding the cohort", len(others)) as progress:
         rows = []
@@ -162,12 +140,11 @@ def ship(
     file = io.BytesIO()
     np.save(file, cohort)
     manifest = msgspec.structs.replace(
-        draft,
+        begun,
         operating_points=setting.operating_points,
-        default_operating_point=quantize.DEFAULT_OPERATING_POINT,
         calibration=setting.calibration,
         nontarget=setting.nontarget,
-        cohort=_packaged(COHORT_NAME, file.getvalue()),
+        cohort=packaged(COHORT_NAME, file.getvalue()),
         closest_speakers=closest,
         closest_weight=CLOSEST_WEIGHT,
         accuracy={
@@ -179,7 +156,7 @@ def ship(
     extra = card.Extra(network, scheme.scheme, scheme.range, len(inputs), same_speech=False)
     text = card.render(manifest, flatbuffer.read(model), comparison, extra)
     files = {
-        quantize.MODEL_NAME: model,
+        MODEL_NAME: model,
         COHORT_NAME: file.getvalue(),
         MANIFEST_NAME: manifest.to_json(),
         card.NAME: text.encode(),
@@ -188,7 +165,7 @@ def ship(
 
 
 def decide(
-    package: ModelPackage, source: Path, speech: Path, stage: quantize.Stage
+    package: ModelPackage, source: Path, speech: Path, stage: Stage
 ) -> tuple[Manifest, dict[str, thresholds.Judged]]:
     """The manifest of a package with calibration and thresholds set anew, and the trials.
 
@@ -240,7 +217,7 @@ def _decide(
     listener: thresholds.Listener,
     cohort: Cohort,
     held_out: Sequence[Utterance],
-    stage: quantize.Stage,
+    stage: Stage,
 ) -> tuple[dict[str, thresholds.Judged], thresholds.Setting]:
     with stage("listening to held-out speakers", None):
         spoken = thresholds.hear(listener, held_out)
@@ -270,7 +247,3 @@ def _held_out_figures(
         "cllr_pooled": round(setting.cllr, 4),
         "eer": {name: round(eer(*one.split()), 4) for name, one in judged.items()},
     }
-
-
-def _packaged(name: str, data: bytes) -> PackagedFile:
-    return PackagedFile(file=name, sha256=hashlib.sha256(data).hexdigest())

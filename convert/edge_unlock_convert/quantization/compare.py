@@ -1,6 +1,6 @@
 """The float network against its quantized form, on speech."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,13 +10,11 @@ from edge_unlock.encoder.features import Float32
 from edge_unlock_convert import network
 from edge_unlock_convert.errors import QualityError, SpeechError
 from edge_unlock_convert.network import Network, Pooling
+from edge_unlock_convert.progress import Progress
 from edge_unlock_convert.quantization import quantized
 from edge_unlock_convert.scoring import metrics
 from edge_unlock_convert.scoring.metrics import Trials
 from edge_unlock_convert.scoring.trials import score_trials
-
-Progress = Callable[[int], None]
-"""Is told how many utterances were done since it was last told."""
 
 SQNR_UTTERANCES = 20
 ENROLLED_UTTERANCES = 3
@@ -90,8 +88,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LOSS_HINT = (
-    "Give more or more varied calibration speech, another --range, or raise the limit "
-    "if the loss is acceptable; `compare` shows where it arises."
+    "Give more or more varied representative speech, another --range, or raise the "
+    "limit if the loss is acceptable; `compare` shows where it arises."
 )
 
 

@@ -43,13 +43,13 @@ class Signal(NamedTuple):
     quantization: Quantization | None
 
 
-def lower(network: Network, calibration: Float32, scheme: Scheme) -> bytes:
+def lower(network: Network, representative: Float32, scheme: Scheme) -> bytes:
     """Convert to a TFLite flatbuffer with a batch of 1 and one step, which may be resized.
 
-    ``calibration`` float32 (N, T, F) is network input that shows the range of every activation.
+    ``representative`` float32 (N, T, F) is network input that shows the range of every activation.
     The outputs are the embedding of every step and, with attention, one logit a step.
     """
-    statistics = measure(network, calibration) if scheme == "int8" else None
+    statistics = measure(network, representative) if scheme == "int8" else None
     return _Lowering(network, scheme, statistics).model()
 
 

@@ -13,14 +13,14 @@ RANGES: tuple[Range, ...] = get_args(Range)
 PERCENTILE = 99.99
 INT8_STEPS = 255
 MAX_STEPS = 400
-"""Length of a calibration sequence: the cell state has settled long before."""
+"""Length of a representative sequence: the cell state has settled long before."""
 MSE_SHARES = np.linspace(0.3, 1.0, 36)
 OUTPUT_SHARES = 2.0 ** -np.arange(0, 8, 0.5)
 OUTPUT_UTTERANCES, OUTPUT_STEPS = 16, 200
 
 
 def lay_out(network: Network, utterances: Sequence[Float32], method: Range) -> Float32:
-    """Calibration sequences float32 (N, T, F), one an utterance, inside of the chosen range.
+    """Representative sequences float32 (N, T, F), one an utterance, inside of the chosen range.
 
     A short utterance is repeated up to T, so that the cell state reaches what it reaches in
     long ones. The device clips what lies outside of the range when it quantizes.

@@ -1,8 +1,8 @@
 """Weights to integers, so that rounding costs the output least.
 
 That of OPTQ (Frantar et al. 2023, https://arxiv.org/abs/2210.17323), which rounds one column after
-the other and has those to come make up for the error on the inputs of calibration speech. The bias
-comes last: it is exact, and takes up what is left of the mean error.
+the other and has those to come make up for the error on the inputs of representative speech. The
+bias comes last: it is exact, and takes up what is left of the mean error.
 """
 
 from typing import NamedTuple

@@ -23,7 +23,7 @@ NUMBERS = np.linspace(-1, 2, SIZE)
 
 @pytest.fixture
 def quantize(checkpoint, speech, tmp_path):
-    """Runs it with a known embedding of a recording that it was not calibrated on."""
+    """Runs it with a known embedding of a recording that gave it no ranges."""
     audio = tmp_path / "known.flac"
     samples = soundfile.read(speech / "voice3" / "2.wav")[0]
     soundfile.write(audio, 0.5 * samples[::-1], 16_000)

@@ -36,8 +36,8 @@ def test_large_weight_is_clipped_and_little_else(ill_scaled, inputs):
 
 
 def test_converted_network_is_nearer_to_its_float_form(ill_scaled, inputs):
-    from edge_unlock_convert.packaging.quantize import convert
     from edge_unlock_convert.quantization import quantized
+    from edge_unlock_convert.quantization.conversion import convert
 
     exact = list(run(ill_scaled, inputs))
 
