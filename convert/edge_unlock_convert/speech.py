@@ -39,6 +39,11 @@ class Speech:
 
     def __init__(self, source: Source, limit: int | None = None, *, together: int = 1) -> None:
         found = _without_speakers(source.path)
+        if found and source.split is not None:
+            raise SpeechError(
+                f"{source.path} is a folder, which has no split {source.split}",
+                "Splits are those of a manifest.",
+            )
         if not found:
             try:
                 found = [(one, one.speaker) for one in read_corpus(source.path, source.split)]

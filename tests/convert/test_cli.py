@@ -170,7 +170,7 @@ class TestBadInput:
     def test_all_that_is_unclear_is_said_at_once(self, quantize, tmp_path):
         torch = pytest.importorskip("torch")
         torch.save(torch.nn.LSTM(50, 8).state_dict(), tmp_path / "lstm.pt")
-        words = "50 inputs a step, which is no multiple of 40 coefficients; the checkpoint does not"
+        words = "which are not whole frames of 40 coefficients; the checkpoint does not"
         quantize(tmp_path / "lstm.pt", words=words)
 
     def test_pooling_that_does_not_fit(self, quantize, checkpoint):

@@ -21,3 +21,9 @@ def test_a_recording_without_sound_is_named(tmp_path, samples, words):
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
     with pytest.raises(SpeechError, match=rf"a\.wav holds .*{words}"):
         list(Speech(Source(tmp_path)).recordings(16_000))
+
+
+def test_a_folder_of_recordings_has_no_splits(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.full(800, 0.1), 16_000)
+    with pytest.raises(SpeechError, match="no split eval"):
+        Speech(Source(tmp_path, "eval"))

@@ -48,8 +48,8 @@ class FrontEndAnswers(NamedTuple):
         stacked = self.frames_stacked or input_size // size
         if stacked * size != input_size:
             raise CheckpointError(
-                f"the network takes {input_size} inputs a step, which is no multiple of "
-                f"{size} coefficients",
+                f"the network takes {input_size} inputs a step, which are not "
+                f"{self.frames_stacked or 'whole'} frames of {size} coefficients",
                 "Say how it was trained: --coefficients and --frames-stacked, or --front-end FILE.",
             )
         return stacked
