@@ -117,7 +117,7 @@ def quantize(job: Job, stage: Stage) -> Result:
         Speech(job.test_speech or job.speech, recipe.test_utterances, together=TARGET_UTTERANCES),
         stage,
     )
-    recipe.limits.check(comparison)
+    recipe.limits.check(comparison, features_proven=check is not None)
     if comparison.error_rates and not recipe.limits.weighs(comparison.error_rates):
         network = replace(network, notes=(*network.notes, NOT_WEIGHED))
     accuracy = {"quantization": msgspec.to_builtins(comparison)}

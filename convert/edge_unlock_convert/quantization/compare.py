@@ -87,6 +87,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
+OTHER_FEATURES = (
+    "Most likely it hears other features than it was trained on: say which by --front-end, and "
+    "prove it by --check-audio."
+)
+LEARNED_LITTLE = "It hears what it was trained on, as --check-audio proved: train it longer."
 LOSS_HINT = (
     "Give more or more varied representative speech, another --range, or raise the "
     "limit if the loss is acceptable; `compare` shows where it arises."
@@ -105,11 +110,14 @@ class Limits(NamedTuple):
     allow_useless: bool = False
     """Whether the float network may be no better than one that learned nothing."""
 
-    def check(self, result: Comparison) -> None:
-        """Raise ``QualityError`` for a loss above the limits, or one that is not a number."""
+    def check(self, result: Comparison, *, features_proven: bool = False) -> None:
+        """Raise ``QualityError`` for a loss above the limits, or one that is not a number.
+
+        ``features_proven`` says that the network hears what it was trained on.
+        """
         rates = result.error_rates if self.weighs(result.error_rates) else None
         if rates is not None and not self.allow_useless:
-            _check_learned(rates)
+            _check_learned(rates, features_proven)
         self._check_cosine(result)
         if rates is not None:
             self._check_error_rates(rates)
@@ -264,15 +272,15 @@ def _trials(embedded: Embedded, speakers: Sequence[str | None]) -> PairedTrials 
     return PairedTrials(original, quantized)
 
 
-def _check_learned(rates: ErrorRates) -> None:
+def _check_learned(rates: ErrorRates, features_proven: bool) -> None:
     """Raise ``QualityError`` where nothing shows that the float network learned to tell voices."""
     if rates.training_gain_interval is None or rates.training_gain_interval[0] > 0:
         return
     raise QualityError(
         f"the float network is of no use on this speech: its EER is {100 * rates.eer_float:.1f}%, "
         f"that of an untrained network of its shape {100 * (rates.eer_untrained or 0):.1f}%",
-        "Most likely it hears other features than it was trained on: say which by --front-end, and "
-        "prove it by --check-audio. --allow-useless writes the package all the same.",
+        f"{LEARNED_LITTLE if features_proven else OTHER_FEATURES} --allow-useless writes the "
+        "package all the same.",
     )
 
 

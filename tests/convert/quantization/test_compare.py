@@ -97,6 +97,9 @@ def test_a_network_no_better_than_an_untrained_one_is_refused():
     with pytest.raises(QualityError, match="of no use") as error:
         Limits().check(useless)
     assert "--front-end" in error.value.hint and "--check-audio" in error.value.hint
+    with pytest.raises(QualityError, match="of no use") as error:
+        Limits().check(useless, features_proven=True)
+    assert "train it longer" in error.value.hint and "--front-end" not in error.value.hint
     Limits(allow_useless=True).check(useless)
 
 
