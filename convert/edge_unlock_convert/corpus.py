@@ -16,6 +16,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from edge_unlock.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ
 from edge_unlock.errors import AudioError, ConfigError
 
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg")
@@ -33,13 +34,24 @@ class Utterance(NamedTuple):
     sex: str = "-"
     age: str = "-"
 
-    def samples(self, sample_rate_hz: int) -> NDArray[np.float32]:
-        """The recording as float32 (n,), mono, in [-1, 1]; ``AudioError`` if unreadable."""
+    def samples(self, sample_rate_hz: int, longest_s: float | None = None) -> NDArray[np.float32]:
+        """The recording as float32 (n,), mono, in [-1, 1]; its first ``longest_s`` seconds.
+
+        Raises ``AudioError`` when it cannot be read, or its rate is none of speech.
+        """
         if not self.path.is_file():  # reading a pipe would wait for ever
             raise AudioError(f"{self.path} is missing, or no file", "Remove it or its line.")
         try:
             # as bytes, because soundfile cannot say a name that is no UTF-8
-            samples, rate = soundfile.read(os.fsencode(self.path), dtype="float32", always_2d=True)
+            with soundfile.SoundFile(os.fsencode(self.path)) as file:
+                rate = file.samplerate
+                if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+                    raise AudioError(
+                        f"{self.path} has a sample rate of {rate} Hz",
+                        f"Give audio of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz.",
+                    )
+                frames = -1 if longest_s is None else int(longest_s * rate)
+                samples = file.read(frames, dtype="float32", always_2d=True)
         except (OSError, soundfile.SoundFileError) as error:
             reason = getattr(error, "error_string", error)  # without the name, which is bytes here
             raise AudioError(

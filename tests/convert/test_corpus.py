@@ -77,6 +77,20 @@ def test_a_pipe_is_an_audio_error(tmp_path: Path) -> None:
         read_corpus(tmp_path)[0].samples(16_000)
 
 
+@pytest.mark.parametrize("rate", [1, 2**31 - 1])
+def test_a_rate_of_no_speech_is_an_audio_error(tmp_path: Path, rate: int) -> None:
+    """At 1 Hz a small file would become one of gigabytes."""
+    (tmp_path / "x").mkdir()
+    soundfile.write(tmp_path / "x" / "1.wav", np.full(100, 0.25), rate)
+    with pytest.raises(AudioError, match=rf"1\.wav has a sample rate of {rate} Hz"):
+        read_corpus(tmp_path)[0].samples(16_000)
+
+
+def test_only_the_beginning_is_read_where_that_is_asked(tmp_path: Path) -> None:
+    write(tmp_path / "ann" / "1.wav", 1.0, 8_000)
+    assert len(read_corpus(tmp_path)[0].samples(16_000, longest_s=0.5)) == 8_000
+
+
 def test_a_name_that_is_no_text_can_be_read(tmp_path: Path) -> None:
     write(tmp_path / "ann" / "1.wav", 0.1)
     (tmp_path / "ann").rename(tmp_path / os.fsdecode(b"\xe4nn"))

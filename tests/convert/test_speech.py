@@ -27,3 +27,11 @@ def test_a_folder_of_recordings_has_no_splits(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full(800, 0.1), 16_000)
     with pytest.raises(SpeechError, match="no split eval"):
         Speech(Source(tmp_path, "eval"))
+
+
+def test_recordings_beside_folders_of_them_leave_open_who_speaks(tmp_path):
+    (tmp_path / "ann").mkdir()
+    for place in (tmp_path, tmp_path / "ann"):
+        soundfile.write(place / "a.wav", np.full(800, 0.1), 16_000)
+    with pytest.raises(SpeechError, match="who speaks"):
+        Speech(Source(tmp_path))
