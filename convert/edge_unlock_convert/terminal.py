@@ -32,6 +32,8 @@ def show(
     from rich.text import Text
 
     table = Table(*columns, title=Text(printable(title)), title_justify="left")
+    for column in table.columns:
+        column.overflow = "fold"  # a hash is of use whole
     for row in rows:
         table.add_row(*map(Text, map(printable, row)))
     console = Console()

@@ -25,3 +25,11 @@ def test_tables_show_names_as_they_are(capsys):
     assert "[bold]title" in shown
     assert "[red]fc[/red]" in shown
     assert r"a\x1b[2Jb" in shown
+
+
+def test_tables_cut_nothing_off(capsys):
+    show([("SHA-256", "0123456789abcdef" * 8)], "package")
+    shown = capsys.readouterr().out
+    assert "".join(line.split("│")[2].strip() for line in shown.splitlines() if "│" in line) == (
+        "0123456789abcdef" * 8
+    )
