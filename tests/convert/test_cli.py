@@ -368,3 +368,30 @@ def test_what_is_said_of_the_training_is_a_json_object(quantize, checkpoint, tmp
     path = tmp_path / "training.json"
     path.write_text(text, encoding="latin-1")
     quantize(checkpoint, "--training", path, words="as a JSON object")
+
+
+class TestWhatTheDeviceCannotTake:
+    """Is refused before the long work."""
+
+    @pytest.fixture
+    def save(self, tmp_path):
+        torch = pytest.importorskip("torch")
+
+        def save(inputs, size):
+            lstm, dense = torch.nn.LSTM(inputs, 4), torch.nn.Linear(4, size)
+            state = {f"lstm.{name}": one for name, one in lstm.state_dict().items()}
+            state |= {f"fc.{name}": one for name, one in dense.state_dict().items()}
+            torch.save(state, tmp_path / "large.pt")
+            return tmp_path / "large.pt"
+
+        return save
+
+    def test_too_long_an_embedding(self, quantize, save):
+        quantize(save(40, 5000), "--pooling", "mean", words="no such network: Expected `int` <=")
+
+    def test_too_many_frames_in_a_step(self, quantize, save):
+        quantize(save(40 * 65, 4), "--pooling", "mean", words="$.frames_stacked")
+
+    def test_too_large_a_file(self, quantize, save, monkeypatch):
+        monkeypatch.setattr("edge_unlock_convert.packaging.quantize.MAX_FILE_BYTES", 500)
+        quantize(save(40, 4), "--pooling", "mean", words="parameters: the device takes no file")
