@@ -331,6 +331,16 @@ def test_key_that_others_can_read_is_refused(copy, tmp_path):
     key = tmp_path / "key"
     run("sign", copy, "--key", key, "--new-key")
     assert_error(run("sign", copy, "--key", key, "--new-key"), "cannot write the key")
+
+
+def test_of_a_pair_of_keys_both_are_made_or_none(copy, tmp_path):
+    key = tmp_path / "key"
+    (tmp_path / "key.pub").touch()
+    assert_error(run("sign", copy, "--key", key, "--new-key"), "cannot write the key")
+    assert not key.exists()
+    (tmp_path / "key.pub").rename(key)
+    assert_error(run("sign", copy, "--key", key, "--new-key"), "cannot write the key")
+    assert not (tmp_path / "key.pub").exists()
     key.chmod(0o644)
     assert_error(run("sign", copy, "--key", key), "others may read")
 
