@@ -29,6 +29,7 @@ class Utterance(NamedTuple):
     """One recording. ``speaker`` is unique over all corpora: ``corpus/speaker``.
 
     ``session`` is when and with what it was recorded, by a name that is the speaker's own.
+    ``is_labelled``: somebody said who speaks.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Utterance(NamedTuple):
     age: str = UNSAID
     language: str = UNSAID
     session: str = UNSAID
+    is_labelled: bool = True
 
     def samples(self, sample_rate_hz: int) -> NDArray[np.float32]:
         """The recording as float32 (n,), mono, in [-1, 1]; ``AudioError`` if unreadable."""
@@ -55,6 +57,17 @@ def decode(source: Path | BinaryIO, name: str, sample_rate_hz: int) -> NDArray[n
     if rate != sample_rate_hz:
         mono = soxr.resample(mono, rate, sample_rate_hz)
     return mono
+
+
+def fault_of(path: Path) -> str | None:
+    """What is wrong with a recording, as far as its header tells; None if nothing is."""
+    if not path.is_file():
+        return f"there is no file {path}"
+    try:
+        found = soundfile.info(path)
+    except (OSError, soundfile.SoundFileError):
+        return f"{path} is not audio"
+    return None if found.frames else f"{path} holds no sound"
 
 
 def read_corpus(source: Path, split: str | None = None) -> list[Utterance]:
@@ -95,7 +108,11 @@ def _manifest(path: Path) -> Iterator[Utterance]:
                     row["split"],
                     row["corpus"],
                     f"{row['corpus']}/{speaker}",
-                    *(row.get(name) or UNSAID for name in ("sex", "age", "language", "session")),
+                    row.get("sex") or UNSAID,
+                    row.get("age") or UNSAID,
+                    row.get("language") or UNSAID,
+                    row.get("session") or UNSAID,
+                    row["speaker"] != UNKNOWN,
                 )
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}", "Give a manifest.tsv.") from error

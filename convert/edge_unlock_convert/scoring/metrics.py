@@ -168,6 +168,12 @@ class Trials(NamedTuple):
         """Whether the speaker is he of the template, (n,)."""
         return np.asarray(self.enrolled == self.tested)
 
+    def only(self, rows: NDArray[np.bool_]) -> "Trials":
+        """The chosen trials (n,)."""
+        return Trials(
+            self.scores[rows], self.enrolled[rows], self.tested[rows], self.utterances[rows]
+        )
+
     def split(self) -> tuple[Floats, Floats]:
         """Target scores and non-target scores."""
         return self.scores[self.is_target], self.scores[~self.is_target]

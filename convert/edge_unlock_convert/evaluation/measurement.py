@@ -1,0 +1,144 @@
+"""A package of anybody on speech of anybody, beside other encoders."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import msgspec
+
+from edge_unlock.encoder.package import ModelPackage
+from edge_unlock_convert.evaluation.breakdown import Group, groups, worst
+from edge_unlock_convert.evaluation.cache import Cache
+from edge_unlock_convert.evaluation.design import Design
+from edge_unlock_convert.evaluation.extraction import Workers, extract
+from edge_unlock_convert.evaluation.figures import Figures, Scored, measure
+from edge_unlock_convert.evaluation.listening import WHOLE, System, Voices
+from edge_unlock_convert.evaluation.scores import device_scores, plain_scores
+from edge_unlock_convert.quantization.compare import Progress
+from edge_unlock_convert.scoring.metrics import frr_at_far
+from edge_unlock_convert.scoring.trials import COSINE
+
+COMMON_FAR = 1e-2
+"""Of all trials together: at its threshold groups are compared."""
+COMMON = "common"
+CUT = "test cut to"
+Stage = Callable[[str, int | None], AbstractContextManager[Progress]]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of an encoder, and how its scores were made."""
+
+    system: str
+    scoring: str
+    figures: Figures
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """All that was found. ``refused`` recordings the device would have asked to say again."""
+
+    recordings: int
+    refused: int
+    rows: list[Row]
+    groups: list[Group]
+    worst: Group | None
+
+    def to_json(self) -> bytes:
+        """The result for a file or another program."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+class Measurement(NamedTuple):
+    """The result, and the scored trials of each row of it, for pictures."""
+
+    result: Result
+    scored: list[Scored]
+
+
+class Means(NamedTuple):
+    """What the work is done with: ``draws`` of speakers for intervals, ``cuts_s`` of tests."""
+
+    cache: Cache
+    workers: Workers
+    stage: Stage
+    draws: int
+    cuts_s: Sequence[float] = ()
+
+
+def evaluate(
+    package: ModelPackage, systems: Sequence[System], design: Design, means: Means
+) -> Measurement:
+    """Measure ``systems``, of which the first is the package as the device runs it.
+
+    Raises ``SpeechError`` for what is not audio, or has no embedding.
+    """
+    device, voices = _device(package, systems[0], design, means, WHOLE)
+    counted = device.only(design.apart)
+    every = {(systems[0].name, _device_scoring(package)): counted}
+    for number, system in enumerate(systems):
+        embeddings = (voices if number == 0 else _hear(system, design, means, WHOLE)).embeddings
+        plain = plain_scores(design.only(design.apart), embeddings, COSINE)
+        every[system.name, "cosine"] = plain
+    rows = []
+    for (system_name, scoring), scored in every.items():
+        with means.stage(f"intervals: {system_name}, {scoring}", None):
+            figures = measure(scored, means.draws)
+        rows.append(Row(system=system_name, scoring=scoring, figures=figures))
+    threshold = frr_at_far(*counted.trials.split(), COMMON_FAR).threshold
+    with means.stage("groups", None):
+        found = groups(design, _at(device, threshold), voices, means.draws)
+    for cut_s in means.cuts_s:
+        found += _cut(package, systems[0], design, means, (cut_s, threshold))
+    result = Result(
+        recordings=len(design.recordings),
+        refused=int(voices.refused.sum()),
+        rows=rows,
+        groups=found,
+        worst=worst(found),
+    )
+    return Measurement(result, list(every.values()))
+
+
+def _device(
+    package: ModelPackage, system: System, design: Design, means: Means, cut_s: float
+) -> tuple[Scored, Voices]:
+    """The trials as the device decides them, what is compared cut to a duration."""
+    whole = _hear(system, design, means, WHOLE)
+    tested = whole if cut_s == WHOLE else _hear(system, design, means, cut_s)
+    return device_scores(package, design, whole.embeddings, tested), whole
+
+
+def _hear(system: System, design: Design, means: Means, cut_s: float) -> Voices:
+    recordings = [(one.path, cut_s) for one in design.recordings]
+    title = f"hearing: {system.name}" + ("" if cut_s == WHOLE else f", {cut_s:g} s")
+    with means.stage(title, len(recordings)) as progress:
+        return Voices.of(extract(system, recordings, means.cache, means.workers, progress))
+
+
+def _device_scoring(package: ModelPackage) -> str:
+    manifest = package.manifest
+    if manifest.calibration is not None:
+        return "likelihood ratio"
+    return "set against cohort" if manifest.closest_speakers else "mean removed"
+
+
+def _at(scored: Scored, threshold: float) -> Scored:
+    """The trials as they are decided at one threshold."""
+    return scored._replace(accepted={COMMON: scored.trials.scores >= threshold})
+
+
+def _cut(
+    package: ModelPackage,
+    system: System,
+    design: Design,
+    means: Means,
+    cut: tuple[float, float],
+) -> list[Group]:
+    """The group of what is long enough, cut to so many seconds, at the common threshold."""
+    cut_s, threshold = cut
+    scored, whole = _device(package, system, design, means, cut_s)
+    rows = design.apart & (whole.duration_s >= cut_s)[design.test]
+    try:
+        figures = measure(_at(scored.only(rows), threshold), means.draws, brief=True)
+    except ValueError:
+        return []
+    return [Group(by=CUT, name=f"{cut_s:g} s", figures=figures)]
