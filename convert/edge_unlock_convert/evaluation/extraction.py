@@ -2,16 +2,20 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from edge_unlock.encoder.features import Float32
+from edge_unlock.errors import AudioError
 from edge_unlock_convert.errors import ConversionError, SpeechError
 from edge_unlock_convert.evaluation.cache import Cache
 from edge_unlock_convert.evaluation.listening import System, hear, key
@@ -42,11 +46,24 @@ def local_workers(count: int | None) -> Iterator[Workers]:
     number = count or len(os.sched_getaffinity(0))
     # spawn: what a forked process inherits of threads and open files is not safe to use
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(number, mp_context=context)
+    executor = ProcessPoolExecutor(number, context, _mind_the_parent)
     try:
         yield Workers(executor, number, lambda system: system)
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _mind_the_parent() -> None:
+    """Make a worker leave Ctrl-C to its parent, and end when that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def extract(
@@ -79,7 +96,8 @@ def extract(
             running[workers.executor.submit(hear, sent, batch.recordings)] = batch
             if len(running) >= AHEAD * workers.number:
                 finish(wait(running, return_when=FIRST_COMPLETED).done)
-        finish(wait(running).done)
+        while running:
+            finish(wait(running, return_when=FIRST_COMPLETED).done)
     finally:
         for future in running:
             future.cancel()
@@ -125,8 +143,6 @@ def _batches(
 
 
 def _result(future: "Future[list[Float32]]") -> list[Float32]:
-    from edge_unlock.errors import AudioError
-
     try:
         return future.result()
     except AudioError as error:
