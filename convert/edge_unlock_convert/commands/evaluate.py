@@ -1,19 +1,24 @@
 """``evaluate``: the error rates of a package on anybody's speech."""
 
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_unlock_convert.commands.writing import make_directory, write
+
 if TYPE_CHECKING:
+    from edge_unlock.encoder.package import ModelPackage
     from edge_unlock_convert.evaluation.design import Design
 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(path_type=Path, exists=True)
-OF_TRAINING = ("card",)
-NOT_OF_TRAINING = (
-    *("trials", "split", "sessions", "enroll", "cuts", "out", "workers", "scheduler"),
-)
+ENROLLED = 3
+"""Utterances that make a template, as on the device."""
+OF_ANYBODY = ("trials", "split", "sessions", "enroll", "cuts", "out", "workers", "scheduler")
+"""Options that do not go with ``--checkpoint``."""
 
 
 @click.command()
@@ -84,7 +89,7 @@ def evaluate(**options: Any) -> None:
 def _of_training(options: dict[str, Any]) -> None:
     from edge_unlock_convert.commands.recipe import evaluate_training
 
-    given = [name for name in NOT_OF_TRAINING if options[name]]
+    given = [name for name in OF_ANYBODY if options[name]]
     if given or options["cache"] is None or options["speech"] is None:
         raise click.UsageError(
             "--checkpoint needs --speech and --cache, and takes of the rest only --system, --json, "
@@ -113,15 +118,41 @@ def _of_anybody(options: dict[str, Any]) -> None:
 
     package = ModelPackage.load(options["package"])
     systems = [System("package", package), *map(_other, options["others"])]
+    if options["out"] is not None:
+        make_directory(options["out"])
     with stage("looking through the speech", None):
         design = _design(options)
     cache = Cache(options["cache"] or usual_directory())
     with cache, local_workers(options["workers"]) as workers:
         means = Means(cache, workers, stage, options["draws"], sorted(set(options["cuts"])))
-        found = evaluate(package, systems, design, means)
+        found = evaluate(package, systems, design, means).about(_subject(package, options))
     if options["output"] is not None:
-        options["output"].write_bytes(found.result.to_json())
+        write(options["output"], found.result.to_json())
+    if options["out"] is not None:
+        from edge_unlock_convert.evaluation import report
+
+        for name, data in report.files(found).items():
+            write(options["out"] / name, data)
+        click.echo(f"wrote {options['out'] / report.PAGE}", err=True)
     click.echo(text(found.result), nl=False)
+
+
+def _subject(package: "ModelPackage", options: dict[str, Any]) -> dict[str, str]:
+    """What was measured, in words."""
+    manifest = package.manifest
+    said = {
+        "package": f"{manifest.name}, version {manifest.version}",
+        "SHA-256 of its manifest": package.manifest_sha256.hex(),
+    }
+    for name in ("speech", "split", "trials", "sessions"):
+        if options[name] is not None:
+            said[name] = str(options[name])
+    if options["trials"] is not None:
+        said["SHA-256 of the trials"] = sha256(options["trials"].read_bytes()).hexdigest()
+    else:
+        said["enrolled with"] = f"{options['enroll'] or ENROLLED} utterances"
+    said["edge-unlock"] = version("edge-unlock")
+    return said
 
 
 def _other(argument: str) -> "Any":
@@ -138,7 +169,7 @@ def _design(options: dict[str, Any]) -> "Design":
     speech, trials = options["speech"], options["trials"]
     if trials is None:
         found = material.read(speech, options["split"], options["sessions"])
-        return all_pairs(found, options["enroll"] or 3)
+        return all_pairs(found, options["enroll"] or ENROLLED)
     known = {} if speech is None else material.by_path(speech, options["split"])
     root = speech if speech is None or speech.is_dir() else speech.parent
     return trial_list.read(trials, root, known)

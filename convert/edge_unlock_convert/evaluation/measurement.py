@@ -34,13 +34,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """All that was found. ``refused`` recordings the device would have asked to say again."""
+    """All that was found. ``refused`` recordings the device would have asked to say again.
+
+    ``subject`` says what was measured on what.
+    """
 
     recordings: int
     refused: int
     rows: list[Row]
     groups: list[Group]
     worst: Group | None
+    subject: dict[str, str] = {}
 
     def to_json(self) -> bytes:
         """The result for a file or another program."""
@@ -52,6 +56,10 @@ class Measurement(NamedTuple):
 
     result: Result
     scored: list[Scored]
+
+    def about(self, subject: dict[str, str]) -> "Measurement":
+        """The same, with what was measured in words."""
+        return self._replace(result=msgspec.structs.replace(self.result, subject=subject))
 
 
 class Means(NamedTuple):

@@ -35,6 +35,16 @@ def test_a_package_is_measured_on_speech_in_folders(evaluate, package, speech, t
     assert again.output == result.output and json.loads(output.read_text()) == found
 
 
+def test_a_report_is_written(evaluate, package, speech, tmp_path):
+    result = evaluate(package, "--speech", speech, "--out", tmp_path / "report")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert str(speech) in page and "tiny" in page
+    (tmp_path / "file").touch()
+    result = evaluate(package, "--speech", speech, "--out", tmp_path / "file" / "report")
+    assert result.exit_code == 1 and "cannot write" in result.stderr
+
+
 def test_a_list_of_trials_is_measured(evaluate, package, speech, tmp_path):
     names = [f"voice{voice}/{take}.wav" for voice in range(4) for take in range(5)]
     trials = tmp_path / "trials.txt"
