@@ -10,8 +10,12 @@ import click
 from edge_unlock_convert.commands.writing import make_directory, write
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from edge_unlock.encoder.package import ModelPackage
     from edge_unlock_convert.evaluation.design import Design
+    from edge_unlock_convert.evaluation.extraction import Workers
+    from edge_unlock_convert.evaluation.listening import System
 
 PATH = click.Path(path_type=Path)
 EXISTING = click.Path(path_type=Path, exists=True)
@@ -83,6 +87,8 @@ def evaluate(**options: Any) -> None:
         raise click.UsageError("Give --speech, or a list of --trials.")
     if options["trials"] is not None and options["enroll"] is not None:
         raise click.UsageError("--enroll makes trials of speech, and --trials has its own.")
+    if options["scheduler"] is not None and options["workers"] is not None:
+        raise click.UsageError("--workers are of this machine, and --scheduler has its own.")
     _of_anybody(options)
 
 
@@ -110,7 +116,6 @@ def _of_training(options: dict[str, Any]) -> None:
 def _of_anybody(options: dict[str, Any]) -> None:
     from edge_unlock.encoder.package import ModelPackage
     from edge_unlock_convert.evaluation.cache import Cache, usual_directory
-    from edge_unlock_convert.evaluation.extraction import local_workers
     from edge_unlock_convert.evaluation.listening import System
     from edge_unlock_convert.evaluation.measurement import Means, evaluate
     from edge_unlock_convert.evaluation.text import text
@@ -123,7 +128,7 @@ def _of_anybody(options: dict[str, Any]) -> None:
     with stage("looking through the speech", None):
         design = _design(options)
     cache = Cache(options["cache"] or usual_directory())
-    with cache, local_workers(options["workers"]) as workers:
+    with cache, _workers(options) as workers:
         means = Means(cache, workers, stage, options["draws"], sorted(set(options["cuts"])))
         found = evaluate(package, systems, design, means).about(_subject(package, options))
     if options["output"] is not None:
@@ -155,7 +160,17 @@ def _subject(package: "ModelPackage", options: dict[str, Any]) -> dict[str, str]
     return said
 
 
-def _other(argument: str) -> "Any":
+def _workers(options: dict[str, Any]) -> "AbstractContextManager[Workers]":
+    if options["scheduler"] is not None:
+        from edge_unlock_convert.evaluation.cluster import cluster_workers
+
+        return cluster_workers(options["scheduler"])
+    from edge_unlock_convert.evaluation.extraction import local_workers
+
+    return local_workers(options["workers"])
+
+
+def _other(argument: str) -> "System":
     from edge_unlock_convert.evaluation.listening import System
 
     name, _, function = argument.partition("=")

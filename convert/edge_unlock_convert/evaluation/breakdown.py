@@ -20,6 +20,7 @@ AGES = {18: "under 18", 40: "18 to 39", 60: "40 to 59", 200: "60 and over"}
 SECONDS = {1.0: "under 1 s", 2.0: "1 to 2 s", 4.0: "2 to 4 s", np.inf: "4 s and more"}
 SNRS_DB = {10.0: "under 10 dB", 20.0: "10 to 20 dB", 30.0: "20 to 30 dB", np.inf: "30 dB and more"}
 BANDS_HZ = {4500.0: "under 4.5 kHz", 6000.0: "4.5 to 6 kHz", np.inf: "6 kHz and more"}
+VERDICTS = {0.5: "judges it", np.inf: "asks again"}
 SESSION = "session"
 
 
@@ -87,6 +88,7 @@ def _parts(design: Design, voices: Voices) -> Iterator[Parts]:
         ("seconds of speech", voices.seconds, SECONDS),
         ("signal to noise", voices.snr_db, SNRS_DB),
         ("bandwidth", voices.bandwidth_hz, BANDS_HZ),
+        ("the device", voices.refused, VERDICTS),
     )
     for by, values, names in heard:
         edges, every = np.array(list(names)), list(names.values())

@@ -5,7 +5,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -15,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_unlock.encoder.features import Float32
-from edge_unlock.errors import AudioError
+from edge_unlock.errors import AudioError, EdgeUnlockError
 from edge_unlock_convert.errors import ConversionError, SpeechError
 from edge_unlock_convert.evaluation.cache import Cache
 from edge_unlock_convert.evaluation.listening import System, hear, key
@@ -147,8 +154,15 @@ def _result(future: "Future[list[Float32]]") -> list[Float32]:
         return future.result()
     except AudioError as error:
         raise SpeechError(str(error), error.hint) from error
+    except EdgeUnlockError:
+        raise
     except BrokenProcessPool as error:
         raise ConversionError(
             "a process that heard recordings was killed, perhaps for want of memory",
             "Start again: what was done is kept. --workers says how many there are.",
+        ) from error
+    except (Exception, CancelledError) as error:
+        raise ConversionError(
+            f"recordings could not be heard: {type(error).__name__}: {error}",
+            "Start again: what was done is kept. On a cluster look at the workers' logs.",
         ) from error

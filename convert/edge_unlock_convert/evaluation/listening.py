@@ -2,8 +2,8 @@
 
 import hashlib
 import io
+import threading
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,8 @@ WHOLE = 0.0
 MEASURES = 5
 FORMAT = 1
 """Rises when a row comes to hold something else: what was cached before is then not used."""
-_LOADED: dict[bytes, Embed] = {}
+_OWN = threading.local()
+"""What each thread has for itself: a worker of a cluster may have several."""
 
 
 class System(NamedTuple):
@@ -48,8 +49,9 @@ class System(NamedTuple):
 
 class Voices(NamedTuple):
     """What was heard in n recordings: embeddings (n, D), as long as their magnitudes; (n,) each:
-    seconds of speech, signal-to-noise ratio in dB (NaN: no speech was found), bandwidth in Hz,
-    duration in seconds, and whether the device would ask to say it again.
+    seconds of speech, or of all where none was found; signal-to-noise ratio in dB, NaN where none
+    was found; bandwidth in Hz, duration in seconds, and whether the device would ask to say it
+    again.
     """
 
     embeddings: Float32
@@ -105,7 +107,7 @@ def _measures(samples: Float32) -> Sequence[float]:
     refused = VERIFY_LIMITS.fault_of(segments) is not None
     longest = max(segments, key=lambda segment: len(segment.samples), default=None)
     return (
-        duration_s if refused else speech_seconds(segments),
+        speech_seconds(segments) or duration_s,
         np.nan if longest is None else longest.snr_db,
         bandwidth_hz(samples),
         duration_s,
@@ -114,10 +116,11 @@ def _measures(samples: Float32) -> Sequence[float]:
 
 
 def _embed_of(system: System) -> Embed:
-    """The encoder, loaded once in each process."""
-    if system.identity not in _LOADED:
-        _LOADED[system.identity] = _load(system)
-    return _LOADED[system.identity]
+    """The encoder, loaded once in each thread: it remembers what it heard last."""
+    loaded: dict[bytes, Embed] = _OWN.__dict__.setdefault("loaded", {})
+    if system.identity not in loaded:
+        loaded[system.identity] = _load(system)
+    return loaded[system.identity]
 
 
 def _load(system: System) -> Embed:
@@ -128,6 +131,8 @@ def _load(system: System) -> Embed:
     return load_teacher(system.function)
 
 
-@cache
 def _segmenter() -> Segmenter:
-    return Segmenter()
+    if not hasattr(_OWN, "segmenter"):
+        _OWN.segmenter = Segmenter()
+    own: Segmenter = _OWN.segmenter
+    return own

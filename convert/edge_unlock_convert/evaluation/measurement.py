@@ -131,7 +131,7 @@ def _device_scoring(package: ModelPackage) -> str:
 
 def _at(scored: Scored, threshold: float) -> Scored:
     """The trials as they are decided at one threshold."""
-    return scored._replace(accepted={COMMON: scored.trials.scores >= threshold})
+    return scored._replace(accepted={COMMON: scored.trials.scores >= threshold}, judged=None)
 
 
 def _cut(

@@ -25,7 +25,8 @@ th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid var(-
 th { background: var(--soft) }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(27rem, 100%), 1fr));
   gap: 1rem; margin-top: 1.5rem }
-figure { margin: 0; max-width: 44rem } figcaption { font-size: .9rem } svg { width: 100%; height: auto }
+figure { margin: 0; max-width: 44rem }
+figcaption { font-size: .9rem } svg { width: 100%; height: auto }
 .note { border-left: 3px solid var(--line); padding-left: .8rem }
 dt { font-weight: 600 }
 """

@@ -32,6 +32,7 @@ def device_scores(
         trials if llr is None else trials._replace(scores=llr),
         llr,
         _accepted(manifest, design, trials.scores, quality, llr),
+        ~tested.refused.astype(bool)[design.test],
     )
 
 

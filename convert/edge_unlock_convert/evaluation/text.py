@@ -76,8 +76,9 @@ def notes(result: Result) -> Iterator[str]:
         )
     if result.refused:
         yield (
-            f"{result.refused} of {result.recordings} recordings the device would ask to say "
-            "again; they are counted all the same."
+            f"{result.refused} of {result.recordings} recordings the device would not judge but "
+            "ask to say it again: too short, quiet, noisy or narrow-band. They are in all figures "
+            "but those of the operating points."
         )
     if "cllr" not in figures.figures:
         yield "The package has no calibration: Cllr and actDCF cannot be told."

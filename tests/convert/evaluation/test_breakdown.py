@@ -44,13 +44,13 @@ def scored(design: Design) -> Scored:
 
 
 def heard(design: Design) -> Voices:
-    """Takes 0 to 5 are short and noisy, in the last no speech was found; all are of a telephone."""
+    """Takes 0 to 5 are short, noisy and refused; the last has no speech; all are of a telephone."""
     count = len(design.recordings)
     early = np.arange(count) % TAKES < 6
     snr_db = np.where(early, 5.0, 40.0)
     snr_db[-1] = np.nan
     columns = (np.where(early, 0.8, 3.0), snr_db, np.full(count, 3500.0), np.ones(count))
-    return Voices(np.zeros((count, 2), np.float32), *columns, np.zeros(count))
+    return Voices(np.zeros((count, 2), np.float32), *columns, early.astype(np.float32))
 
 
 def found_by(design: Design) -> dict[tuple[str, str], Group]:
@@ -70,6 +70,8 @@ def test_groups_are_made_of_what_is_known() -> None:
         ("seconds of speech", "2 to 4 s"),
         ("signal to noise", "under 10 dB"),
         ("signal to noise", "30 dB and more"),
+        ("the device", "judges it"),
+        ("the device", "asks again"),
     ]  # one corpus and one bandwidth tell nothing apart
 
 

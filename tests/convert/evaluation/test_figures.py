@@ -80,6 +80,17 @@ def test_where_no_error_was_seen_the_rule_of_three_says_what_may_be() -> None:
     assert not figures["min_cllr"].note
 
 
+def test_rates_of_decisions_are_those_of_what_is_judged() -> None:
+    trials = scored(np.array([5.0, 5, 1, 1]), np.array([0.0, 0, 6, 6]))
+    accepted = {"door": trials.trials.scores > 3}
+    judged = np.array([True, True, True, False, True, True, True, False])
+    figures = measure(trials._replace(accepted=accepted, judged=judged), draws=5).figures
+    assert figures["frr door"].value == pytest.approx(1 / 3)
+    assert figures["far door"].value == pytest.approx(1 / 3)
+    nothing = trials._replace(accepted=accepted, judged=np.zeros(8, bool))
+    assert "far door" not in measure(nothing, draws=5).figures
+
+
 def test_scores_that_nobody_calibrated_have_no_cost_of_calibration() -> None:
     trials = scored(np.array([1.0, 2.0]), np.array([0.0, 1.5]))._replace(llr=None)
     figures = measure(trials, draws=0).figures
