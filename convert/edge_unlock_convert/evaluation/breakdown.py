@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from edge_unlock_convert.corpus import UNSAID, Utterance
 from edge_unlock_convert.evaluation.design import Design
-from edge_unlock_convert.evaluation.figures import Figures, Scored, measure
+from edge_unlock_convert.evaluation.figures import Figures, measure
 from edge_unlock_convert.evaluation.listening import Voices
+from edge_unlock_convert.evaluation.tally import Scored
 
 FEWEST_SPEAKERS, FEWEST_TARGETS = 5, 50
 """A group of fewer is not called the worst: chance may have made it so."""

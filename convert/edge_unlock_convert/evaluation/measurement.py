@@ -11,9 +11,10 @@ from edge_unlock_convert.evaluation.breakdown import Group, groups, worst
 from edge_unlock_convert.evaluation.cache import Cache
 from edge_unlock_convert.evaluation.design import Design
 from edge_unlock_convert.evaluation.extraction import Workers, extract
-from edge_unlock_convert.evaluation.figures import Figures, Scored, measure
+from edge_unlock_convert.evaluation.figures import Figures, measure
 from edge_unlock_convert.evaluation.listening import WHOLE, System, Voices
 from edge_unlock_convert.evaluation.scores import device_scores, plain_scores
+from edge_unlock_convert.evaluation.tally import Scored
 from edge_unlock_convert.quantization.compare import Progress
 from edge_unlock_convert.scoring.metrics import frr_at_far
 from edge_unlock_convert.scoring.trials import COSINE

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy.special import ndtri
 
 from edge_unlock_convert.evaluation.breakdown import Group
-from edge_unlock_convert.evaluation.figures import Scored
+from edge_unlock_convert.evaluation.tally import Scored
 from edge_unlock_convert.scoring.metrics import Floats, det_curve
 
 INK = "#010203"

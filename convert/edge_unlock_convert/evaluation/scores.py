@@ -11,8 +11,8 @@ from edge_unlock.encoder.package import Manifest, ModelPackage
 from edge_unlock.encoder.similarity import Similarity, unit
 from edge_unlock_convert.errors import SpeechError
 from edge_unlock_convert.evaluation.design import Design
-from edge_unlock_convert.evaluation.figures import Bools, Scored
 from edge_unlock_convert.evaluation.listening import Voices
+from edge_unlock_convert.evaluation.tally import Bools, Scored
 from edge_unlock_convert.scoring.metrics import Floats, Trials
 
 MOST_CELLS = 2**24

@@ -7,8 +7,9 @@ import numpy as np
 from edge_unlock_convert.corpus import UNSAID, Utterance
 from edge_unlock_convert.evaluation.breakdown import Group, groups, worst
 from edge_unlock_convert.evaluation.design import Design, all_pairs
-from edge_unlock_convert.evaluation.figures import Figures, Measured, Scored
+from edge_unlock_convert.evaluation.figures import Figures, Measured
 from edge_unlock_convert.evaluation.listening import Voices
+from edge_unlock_convert.evaluation.tally import Scored
 from edge_unlock_convert.scoring.metrics import Trials
 
 PEOPLE, TAKES = 8, 12

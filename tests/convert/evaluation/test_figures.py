@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from edge_unlock_convert.evaluation.figures import Scored, measure
+from edge_unlock_convert.evaluation.figures import measure
+from edge_unlock_convert.evaluation.tally import Scored
 from edge_unlock_convert.scoring.metrics import Trials
 
 NORMAL = NormalDist()

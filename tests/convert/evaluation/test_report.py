@@ -9,8 +9,9 @@ import pytest
 pytest.importorskip("matplotlib")
 from edge_unlock_convert.evaluation import plots, report
 from edge_unlock_convert.evaluation.breakdown import Group, worst
-from edge_unlock_convert.evaluation.figures import Scored, measure
+from edge_unlock_convert.evaluation.figures import measure
 from edge_unlock_convert.evaluation.measurement import COMMON, Measurement, Result, Row
+from edge_unlock_convert.evaluation.tally import Scored
 from edge_unlock_convert.scoring.metrics import Trials
 
 
