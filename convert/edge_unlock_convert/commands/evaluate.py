@@ -122,7 +122,7 @@ def _of_anybody(options: dict[str, Any]) -> None:
     from edge_unlock_convert.terminal import stage
 
     package = ModelPackage.load(options["package"])
-    systems = [System("package", package), *map(_other, options["others"])]
+    systems = [System(package.manifest.name, package), *map(_other, options["others"])]
     if options["out"] is not None:
         make_directory(options["out"])
     with stage("looking through the speech", None):

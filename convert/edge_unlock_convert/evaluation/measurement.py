@@ -82,16 +82,16 @@ def evaluate(
     """
     device, voices = _device(package, systems[0], design, means, WHOLE)
     counted = device.only(design.apart)
-    every = {(systems[0].name, _device_scoring(package)): counted}
+    every = [(systems[0].name, _device_scoring(package), counted)]
     for number, system in enumerate(systems):
         embeddings = (voices if number == 0 else _hear(system, design, means, WHOLE)).embeddings
         plain = plain_scores(design.only(design.apart), embeddings, COSINE)
-        every[system.name, "cosine"] = plain
+        every.append((system.name, "cosine", plain))
     rows = []
-    for (system_name, scoring), scored in every.items():
-        with means.stage(f"intervals: {system_name}, {scoring}", None):
+    for name, scoring, scored in every:
+        with means.stage(f"intervals: {name}, {scoring}", None):
             figures = measure(scored, means.draws)
-        rows.append(Row(system=system_name, scoring=scoring, figures=figures))
+        rows.append(Row(system=name, scoring=scoring, figures=figures))
     threshold = frr_at_far(*counted.trials.split(), COMMON_FAR).threshold
     with means.stage("groups", None):
         found = groups(design, _at(device, threshold), voices, means.draws)
@@ -104,7 +104,7 @@ def evaluate(
         groups=found,
         worst=worst(found),
     )
-    return Measurement(result, list(every.values()))
+    return Measurement(result, [scored for _, _, scored in every])
 
 
 def _device(

@@ -54,27 +54,30 @@ def read(path: Path, root: Path | None, known: Mapping[Path, Utterance]) -> Desi
         directory = Directory(path.parent, base, {line.test for line in lines})
         recordings = _Recordings(directory.recordings, directory.speaker, known)
     else:
-        folders = _first_folder if _tell_speakers(lines) else lambda _: None
+        is_told = _tell_speakers(lines)
         recordings = _Recordings(
-            lambda name: [base / name], lambda one: folders(one.relative_to(base)), known
+            lambda name: [base / name], lambda one: _folder(one, base) if is_told else None, known
         )
     pairs = []
     for line in lines:
         try:
             enrolled = recordings.numbers(line.enrolled)
-            (test,) = recordings.numbers(line.test)
+            tests = recordings.numbers(line.test)
         except LookupError as error:
             faults.add(line.number, str(error.args[0]))
             continue
-        if test in enrolled:
+        if len(tests) > 1:
+            faults.add(line.number, f"{line.test} is not one utterance")
+        if tests[0] in enrolled:
             faults.add(line.number, f"{line.test} is compared with itself")
-        pairs.append(Pair(line, enrolled, test))
+        pairs.append(Pair(line, enrolled, tests[0]))
     if pairs:
         speakers = _speakers(recordings.utterances, pairs)
-        for line, enrolled, test in pairs:
-            if line.is_target != (speakers[enrolled[0]] == speakers[test]):
-                said = "different speakers" if line.is_target else "one speaker"
-                faults.add(line.number, f"the label is wrong: all else tells of {said}")
+        owners = speakers[[pair.enrolled[0] for pair in pairs]]
+        same = owners == speakers[[pair.test for pair in pairs]]
+        for row in np.flatnonzero(same != [pair.line.is_target for pair in pairs]):
+            said = "one speaker" if same[row] else "different speakers"
+            faults.add(pairs[row].line.number, f"the label is wrong: all else tells of {said}")
     faults.check()
     if len({line.is_target for line in lines}) < 2:
         kinds = ["target" if line.is_target else "non-target" for line in lines[-1:]]
@@ -100,13 +103,17 @@ class _Recordings:
         self._find = find
         self._speaker = speaker
         self._known = known
+        self._named: dict[str, tuple[int, ...]] = {}
         self._numbers: dict[Path, int] = {}
         self._faults: dict[Path, str | None] = {}
         self.utterances: list[Utterance] = []
 
     def numbers(self, name: str) -> tuple[int, ...]:
         """The recordings that a name stands for. Raises ``LookupError`` for a bad one."""
-        return tuple(map(self._number, self._find(name)))
+        found = self._named.get(name)
+        if found is None:
+            found = self._named[name] = tuple(map(self._number, self._find(name)))
+        return found
 
     def _number(self, path: Path) -> int:
         number = self._numbers.get(path)
@@ -151,8 +158,8 @@ def _lines(path: Path, faults: Faults) -> tuple[list[Line], bool]:
     return list(seen.values()), is_kaldi
 
 
-def _first_folder(path: Path) -> str | None:
-    return path.parts[0]
+def _folder(path: Path, base: Path) -> str | None:
+    return path.relative_to(base).parts[0] if path.is_relative_to(base) else None
 
 
 def _tell_speakers(lines: Sequence[Line]) -> bool:

@@ -68,6 +68,12 @@ def test_where_folders_say_nothing_target_trials_link_the_speakers(root: Path) -
     assert wrong == ["3: the label is wrong: all else tells of one speaker"]
 
 
+def test_names_may_be_whole_paths(root: Path, tmp_path_factory) -> None:
+    text = VOXCELEB.replace(" ", f" {root}/")
+    elsewhere = tmp_path_factory.mktemp("lists")
+    assert len(trial_list.read(written(elsewhere, text), elsewhere, {}).test) == 3
+
+
 def kaldi(root: Path, trials: str) -> Path:
     names = {"a1": "ann/1.wav", "a2": "ann/2.wav", "b1": "bob/1.wav", "b2": "bob/2.wav"}
     (root / "wav.scp").write_text("".join(f"{name} {path}\n" for name, path in names.items()))
@@ -96,6 +102,11 @@ def test_kaldi_enrolls_a_speaker_with_all_that_is_not_tested(root: Path) -> None
 def test_what_kaldi_says_of_speakers_counts(root: Path) -> None:
     with pytest.raises(SpeechError, match=r"trials:2: the label is wrong.*different speakers"):
         trial_list.read(kaldi(root, "a1 a2 target\na1 b1 target\na2 b1 nontarget\n"), None, {})
+
+
+def test_kaldi_tests_one_utterance(root: Path) -> None:
+    with pytest.raises(SpeechError, match="bob is not one utterance"):
+        trial_list.read(kaldi(root, "a1 a2 target\na1 bob nontarget\n"), None, {})
 
 
 def test_a_command_in_a_list_of_kaldi_is_not_run(root: Path) -> None:
