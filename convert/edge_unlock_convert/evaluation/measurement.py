@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_unlock.encoder.package import ModelPackage
 from edge_unlock_convert.evaluation.breakdown import Group, groups, worst
@@ -80,11 +82,12 @@ def evaluate(
 
     Raises ``SpeechError`` for what is not audio, or has no embedding.
     """
-    device, voices = _device(package, systems[0], design, means, WHOLE)
+    voices = _hear(systems[0], design, means)
+    device = device_scores(package, design, voices.embeddings, voices)
     counted = device.only(design.apart)
     every = [(systems[0].name, _device_scoring(package), counted)]
     for number, system in enumerate(systems):
-        embeddings = (voices if number == 0 else _hear(system, design, means, WHOLE)).embeddings
+        embeddings = (voices if number == 0 else _hear(system, design, means)).embeddings
         plain = plain_scores(design.only(design.apart), embeddings, COSINE)
         every.append((system.name, "cosine", plain))
     rows = []
@@ -96,7 +99,10 @@ def evaluate(
     with means.stage("groups", None):
         found = groups(design, _at(device, threshold), voices, means.draws)
     for cut_s in means.cuts_s:
-        found += _cut(package, systems[0], design, means, (cut_s, threshold))
+        long = voices.duration_s >= cut_s
+        tested = _hear(systems[0], design, means, np.where(long, cut_s, WHOLE))
+        cut = _at(device_scores(package, design, voices.embeddings, tested), threshold)
+        found += _cut(f"{cut_s:g} s", cut.only(design.apart & long[design.test]), means.draws)
     result = Result(
         recordings=len(design.recordings),
         refused=int(voices.refused.sum()),
@@ -107,18 +113,15 @@ def evaluate(
     return Measurement(result, [scored for _, _, scored in every])
 
 
-def _device(
-    package: ModelPackage, system: System, design: Design, means: Means, cut_s: float
-) -> tuple[Scored, Voices]:
-    """The trials as the device decides them, what is compared cut to a duration."""
-    whole = _hear(system, design, means, WHOLE)
-    tested = whole if cut_s == WHOLE else _hear(system, design, means, cut_s)
-    return device_scores(package, design, whole.embeddings, tested), whole
-
-
-def _hear(system: System, design: Design, means: Means, cut_s: float) -> Voices:
-    recordings = [(one.path, cut_s) for one in design.recordings]
-    title = f"hearing: {system.name}" + ("" if cut_s == WHOLE else f", {cut_s:g} s")
+def _hear(
+    system: System, design: Design, means: Means, cuts_s: NDArray[np.float64] | None = None
+) -> Voices:
+    """All recordings (R,), as they are or cut to so many seconds each."""
+    cuts = np.full(len(design.recordings), WHOLE) if cuts_s is None else cuts_s
+    recordings = [
+        (one.path, cut) for one, cut in zip(design.recordings, cuts.tolist(), strict=True)
+    ]
+    title = f"hearing: {system.name}" + ("" if cuts_s is None else f", {cuts.max():g} s")
     with means.stage(title, len(recordings)) as progress:
         return Voices.of(extract(system, recordings, means.cache, means.workers, progress))
 
@@ -135,19 +138,9 @@ def _at(scored: Scored, threshold: float) -> Scored:
     return scored._replace(accepted={COMMON: scored.trials.scores >= threshold}, judged=None)
 
 
-def _cut(
-    package: ModelPackage,
-    system: System,
-    design: Design,
-    means: Means,
-    cut: tuple[float, float],
-) -> list[Group]:
-    """The group of what is long enough, cut to so many seconds, at the common threshold."""
-    cut_s, threshold = cut
-    scored, whole = _device(package, system, design, means, cut_s)
-    rows = design.apart & (whole.duration_s >= cut_s)[design.test]
+def _cut(name: str, scored: Scored, draws: int) -> list[Group]:
+    """The group of what was cut; none where nothing was long enough."""
     try:
-        figures = measure(_at(scored.only(rows), threshold), means.draws, brief=True)
+        return [Group(by=CUT, name=name, figures=measure(scored, draws, brief=True))]
     except ValueError:
         return []
-    return [Group(by=CUT, name=f"{cut_s:g} s", figures=figures)]
