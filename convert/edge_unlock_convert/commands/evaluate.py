@@ -87,6 +87,8 @@ def evaluate(**options: Any) -> None:
         raise click.UsageError("Give --speech, or a list of --trials.")
     if options["trials"] is not None and options["enroll"] is not None:
         raise click.UsageError("--enroll makes trials of speech, and --trials has its own.")
+    if options["trials"] is not None and options["sessions"] is not None:
+        raise click.UsageError("With --trials, sessions are those of the manifest's column.")
     if options["scheduler"] is not None and options["workers"] is not None:
         raise click.UsageError("--workers are of this machine, and --scheduler has its own.")
     _of_anybody(options)

@@ -127,6 +127,8 @@ def test_damaged_audio_is_one_line(evaluate, package, speech, tmp_path):
         (["--speech", ".", "--card"], "--checkpoint"),
         ([], "--trials"),
         (["--trials", ".", "--enroll", "2"], "--enroll"),
+        (["--trials", ".", "--sessions", "folders"], "manifest's column"),
+        (["--speech", ".", "--workers", "2", "--scheduler", "tcp://x"], "--scheduler"),
         (["--checkpoint", ".", "--speech", ".", "--split", "x"], "--checkpoint needs"),
     ],
 )
