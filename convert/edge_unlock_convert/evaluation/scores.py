@@ -14,6 +14,7 @@ from edge_unlock_convert.evaluation.design import Design
 from edge_unlock_convert.evaluation.listening import Voices
 from edge_unlock_convert.evaluation.tally import Bools, Scored
 from edge_unlock_convert.scoring.metrics import Floats, Trials
+from edge_unlock_convert.scoring.thresholds import needed_scores
 
 MOST_CELLS = 2**24
 """Of a block of templates by recordings: 64 MiB, a few times over."""
@@ -31,7 +32,7 @@ def device_scores(
     return Scored(
         trials if llr is None else trials._replace(scores=llr),
         llr,
-        _accepted(manifest, design, trials.scores, quality, llr),
+        _accepted(manifest, design, trials.scores, quality),
         ~tested.refused.astype(bool)[design.test],
     )
 
@@ -42,9 +43,10 @@ def plain_scores(design: Design, embeddings: Float32, similarity: Similarity) ->
 
 
 def _trials(design: Design, enrolled: Float32, tested: Float32, similarity: Similarity) -> Trials:
-    voices = unit(enrolled)
-    templates = unit(np.stack([voices[list(one)].mean(axis=0) for one in design.templates]))
-    scores = pair_scores(templates, unit(tested), design.template, design.test, similarity)
+    with np.errstate(invalid="ignore"):  # what has no direction is told below
+        voices, others = unit(enrolled), unit(tested)
+        templates = unit(np.stack([voices[list(one)].mean(axis=0) for one in design.templates]))
+    scores = pair_scores(templates, others, design.template, design.test, similarity)
     if not np.isfinite(scores).all():
         bad = design.recordings[design.test[int(np.flatnonzero(~np.isfinite(scores))[0])]]
         raise SpeechError(f"{bad.path} or its template has no embedding", "Is there any sound?")
@@ -82,20 +84,14 @@ def pair_scores(
 
 
 def _accepted(
-    manifest: Manifest, design: Design, scores: Floats, quality: Quality, llr: Floats | None
+    manifest: Manifest, design: Design, scores: Floats, quality: Quality
 ) -> dict[str, Bools]:
     """Which trials the device would accept, by operating point."""
     counts = np.array([len(one) for one in design.templates])[design.template]
-    accepted = {}
-    for point in manifest.operating_points:
-        needed = np.full(len(scores), float(point.threshold))
-        if manifest.nontarget is not None:
-            for count in np.unique(counts):
-                rows = np.flatnonzero(counts == count)
-                needed[rows] = manifest.nontarget.threshold(
-                    point.false_accept_rate, quality.only(rows), int(count)
-                )
-        elif manifest.calibration is not None and llr is not None:
-            needed = manifest.calibration.score(manifest.calibration.llr(point.threshold), quality)
-        accepted[point.name] = scores >= needed
+    accepted = {point.name: np.zeros(len(scores), bool) for point in manifest.operating_points}
+    for count in np.unique(counts).tolist():
+        rows = np.flatnonzero(counts == count)
+        for point in manifest.operating_points:
+            needed = needed_scores(manifest, point, quality.only(rows), count)
+            accepted[point.name][rows] = scores[rows] >= needed
     return accepted
