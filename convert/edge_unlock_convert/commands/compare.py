@@ -7,6 +7,7 @@ import click
 
 from edge_unlock_convert.commands.naming import named, naming_options
 from edge_unlock_convert.commands.quantize import PATH
+from edge_unlock_convert.commands.writing import write
 from edge_unlock_convert.terminal import show, stage
 
 
@@ -70,22 +71,10 @@ def compare(**options: Any) -> None:
                 "there are no trials to draw",
                 "Give speech in one folder a speaker, with four recordings or more of each.",
             )
-        _write(options["png_path"], plot.draw(trials, result.error_rates.threshold))
+        write(options["png_path"], plot.draw(trials, result.error_rates.threshold))
     if options["json_path"] == Path("-"):
         click.echo(result.to_json(), nl=False)
         return
     if options["json_path"]:
-        _write(options["json_path"], result.to_json())
+        write(options["json_path"], result.to_json())
     show(quantization_rows(result), f"{options['checkpoint']} and {options['package']}")
-
-
-def _write(path: Path, data: bytes) -> None:
-    from edge_unlock_convert.errors import ConversionError
-
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise ConversionError(
-            f"cannot write {path}: {error.strerror}", "Make room, or choose another path."
-        ) from error
