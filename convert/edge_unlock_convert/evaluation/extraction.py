@@ -26,7 +26,7 @@ from edge_unlock.errors import AudioError, EdgeUnlockError
 from edge_unlock_convert.errors import ConversionError, SpeechError
 from edge_unlock_convert.evaluation.cache import Cache
 from edge_unlock_convert.evaluation.listening import System, hear, key
-from edge_unlock_convert.quantization.progress import Progress
+from edge_unlock_convert.progress import Progress
 
 BATCH = 8
 """Recordings that are sent at once: few enough that little is lost when a process dies."""

@@ -17,7 +17,7 @@ from edge_unlock_convert.evaluation.figures import Figures, measure
 from edge_unlock_convert.evaluation.listening import WHOLE, System, Voices
 from edge_unlock_convert.evaluation.scores import device_scores, plain_scores
 from edge_unlock_convert.evaluation.tally import Scored
-from edge_unlock_convert.quantization.progress import Progress
+from edge_unlock_convert.progress import Progress
 from edge_unlock_convert.scoring.metrics import frr_at_far
 from edge_unlock_convert.scoring.trials import COSINE
 
