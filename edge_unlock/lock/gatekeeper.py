@@ -1,15 +1,18 @@
 """Puts the attempt policy and the audit log around the recognizer: what a lock relies on."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from edge_unlock.closing import Closing
 from edge_unlock.errors import LockedOutError
 from edge_unlock.lock.hearing import Heard
 from edge_unlock.scoring.band import Band
+from edge_unlock.scoring.candidates import Floats
 from edge_unlock.scoring.recognizer import Comparison, Decision, Recognizer, Voice
 from edge_unlock.segmentation.quality import VERIFY_LIMITS, Fault, speech_seconds
 from edge_unlock.vault import Policy, Template, Turn, Vault
@@ -142,9 +145,7 @@ class Gatekeeper(Closing):
         if not is_prepaid:
             turn.charge(attempts.charge(names, turn.enrolled))
             self._held = names
-        comparison = self._recognizer.compare(
-            voice, {name: self._strictness(attempts, name) for name in names}
-        )
+        comparison = self._recognizer.compare(voice, self._strictness(attempts, names))
         return _Attempt(attempts, comparison, is_prepaid)
 
     def _end(self, turn: Turn, attempt: "_Attempt") -> Decision:
@@ -185,10 +186,14 @@ class Gatekeeper(Closing):
                 raise refusal
         return names
 
-    def _strictness(self, attempts: Attempts, name: str) -> float:
-        if self._claimed is not None:
-            return 1.0
-        return self._recognizer.strictness(name, attempts.strictness(name))
+    def _strictness(self, attempts: Attempts, admitted: Sequence[str]) -> Floats:
+        """How strictly to decide about each of the recognizer's names; NaN: not at all."""
+        known = set(admitted)
+        wanted = [
+            (1.0 if self._claimed else attempts.strictness(name)) if name in known else math.nan
+            for name in self._recognizer.names
+        ]
+        return self._recognizer.strictness(np.array(wanted))
 
     def _is_background(self, comparison: Comparison) -> bool:
         was_compared = comparison.decision.score is not None

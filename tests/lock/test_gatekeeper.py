@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import asdict
 
 from edge_unlock.encoder.calibration import Quality
+from edge_unlock.encoder.gallery import Gallery
 from edge_unlock.errors import AuthenticationError, PolicyError
 from edge_unlock.lock.gatekeeper import Gatekeeper
 from edge_unlock.lock.hearing import Heard
@@ -109,7 +110,7 @@ def test_an_acceptance_that_cannot_be_recorded_is_none(gatekeeper, heard, tmp_pa
 
 
 def test_a_nan_score_is_rejected(gatekeeper, heard, monkeypatch):
-    monkeypatch.setattr(Scorer, "score", lambda *_: math.nan)
+    monkeypatch.setattr(Gallery, "scores", lambda self, _: np.full(len(self), math.nan))
     assert gatekeeper.judge(heard["alice"][4]).decision == "rejected"
 
 
@@ -166,7 +167,7 @@ def test_a_name_that_nobody_bears_is_rejected_like_any_other(vault, recognizer, 
 
 
 def test_nobody_is_accepted_as_nobody(vault, recognizer, heard, monkeypatch):
-    monkeypatch.setattr(Scorer, "score", lambda *_: 1.0)
+    monkeypatch.setattr(Gallery, "scores", lambda self, _: np.ones(len(self)))
     assert Gatekeeper(vault, recognizer, "zoe").judge(heard["alice"][4]).decision == "rejected"
 
 
@@ -206,12 +207,10 @@ def test_what_was_prepaid_is_charged_again_once_the_owner_enables(listening, hea
     assert runs(vault) == [1, 1]
 
 
-def test_what_comes_near_is_charged(listening, heard, vault, monkeypatch):
+def test_what_comes_near_is_charged(listening, heard, vault, package, monkeypatch):
     decision = listening.judge(heard["bob"][4])
-    near = Scorer.threshold
-    monkeypatch.setattr(
-        Scorer, "score", lambda self, *_: near(self, quality=Quality(decision.seconds)) - 0.01
-    )
+    near = Scorer(package).threshold(quality=Quality(decision.seconds)) - 0.01
+    monkeypatch.setattr(Gallery, "scores", lambda self, _: np.full(len(self), near))
     for _ in range(3):
         assert listening.judge(heard["bob"][4]).reason == "voice does not match"
     assert runs(vault) == [3, 3]
