@@ -11,7 +11,13 @@ from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import ModelIdentity, Place, Template
 from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.store import Store
-from edge_unlock.vault.templates import decoy_of, place_of, template_of, templates_of
+from edge_unlock.vault.templates import (
+    decoy_of,
+    named_templates,
+    place_of,
+    template_of,
+    templates_of,
+)
 
 ATTEMPTS = "attempts"
 
@@ -59,7 +65,7 @@ class Turn:
         rows = self._snapshot.manifest.rows
         fresh = [one for one in self.enrolled if rows[one].entry.identity == identity]
         others = [one for one in fresh if one != name][:most]
-        return [template_of(self._store, self._snapshot, one, identity) for one in others]
+        return named_templates(self._store, self._snapshot, others)
 
     def place(self, identity: ModelIdentity, microphone: str) -> Place | None:
         """Return what was learned of the place, as ``Vault.place`` does."""
