@@ -210,7 +210,7 @@ class Attempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             for key, limits, bucket in self._buckets_of(names)
         }
         buckets = {**self.buckets, **changed}
-        if len(buckets) > MAX_STRANGERS:
+        if len(buckets) > max(MAX_STRANGERS, len(self.buckets)):
             known = {_DEVICE_KEY, *map(bucket_key, enrolled)}
             strangers = sorted(buckets.keys() - known, key=lambda key: buckets[key].run)
             for key in strangers[: max(0, len(strangers) - MAX_STRANGERS)]:

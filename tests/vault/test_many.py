@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_unlock.errors import AuthenticationError, UserExistsError, VaultError
-from edge_unlock.vault import KeyFile, ModelIdentity, Vault, transfer
+from edge_unlock.vault import Consent, KeyFile, ModelIdentity, Vault, transfer
 from edge_unlock.vault.attempts import MOST_NAMED, uptime
 from edge_unlock.vault.record import Member, UserEntry
 
@@ -97,6 +97,18 @@ def test_an_attempt_writes_neither_templates_nor_the_list(many: Vault) -> None:
     assert (many._store.home.path / "state.eus").stat().st_size < 16 * 1024
 
 
+def test_everybody_may_have_a_bucket(many: Vault, key: KeyFile) -> None:
+    with many.turn() as turn:
+        attempts = turn.attempts.at(uptime())
+        for name in turn.enrolled:
+            attempts = attempts.accepting(name, WHEN).charge([name], turn.enrolled)
+        turn.charge(attempts)
+        turn.finish(attempts, "rejected")
+    assert (many._store.home.path / "state.eus").stat().st_size > 64 * 1024
+    with Vault.open(many._store.home.path, key) as again, again.turn() as turn:
+        assert len(turn.attempts.buckets) == MANY + 1
+
+
 def test_enabling_everybody_of_many_forgets_all_buckets(many: Vault) -> None:
     assert MANY > MOST_NAMED
     with many.turn() as turn:
@@ -149,15 +161,32 @@ def test_an_older_list_is_noticed(many: Vault, key: KeyFile) -> None:
         Vault.open(many._store.home.path, key)
 
 
-def test_a_list_grows_out_of_the_manifest_and_back(tmp_path: Path, key: KeyFile) -> None:
+def test_who_is_left_of_many_is_stored_as_few_are(tmp_path: Path, key: KeyFile) -> None:
     transfer.write(tmp_path / "export", made(140), passphrase())
     home = tmp_path / "vault"
     with Vault.import_(home, tmp_path / "export", passphrase(), key) as vault:
+        assert len(records(vault)) < 5
         assert (home / "manifest.euv").stat().st_size < 2048
-        for number in range(138):
-            vault.remove(f"user {number:04}") if number % 23 == 0 else None
+        for entry in vault.users()[100:]:
+            vault.remove(entry.name)
     with Vault.open(home, key) as vault:
-        assert len(vault.users()) == 134
+        assert_holds(vault, made(140)[:100])
+        assert len(records(vault)) == 100
+        assert (home / "manifest.euv").stat().st_size > 2**15
+
+
+def test_one_by_one_they_grow_beyond_the_manifest(tmp_path: Path, key: KeyFile) -> None:
+    home = tmp_path / "vault"
+    consent = Consent(WHEN, "x" * 200)
+    with Vault.create(home, key) as vault:
+        for number in range(110):
+            vault.enroll(f"user {number:04}", voice(number), MODEL, consent)
+    with Vault.open(home, key) as vault:
+        assert (home / "manifest.euv").stat().st_size < 2048
+        assert len(records(vault)) == 111
+        templates = vault.templates(MODEL)
+        np.testing.assert_allclose(templates[7].embeddings, voice(7), atol=1e-6)
+        assert {entry.consent for entry in vault.users()} == {consent}
 
 
 def _flipped(blob: bytes, place: int) -> bytes:
