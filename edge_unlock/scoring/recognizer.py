@@ -125,8 +125,8 @@ class Recognizer:
         scorer = self._model_scorer
         if place is not None:
             scorer = scorer.placed(place.voices, place.entry.shift)
-        self._scorer = scorer
         self._candidates = Candidates(scorer, templates, others, self._operating_point)
+        self._scorer = scorer
 
     @property
     def names(self) -> list[str]:
