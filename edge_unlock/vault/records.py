@@ -72,27 +72,24 @@ class Records:
 
     def read(self, snapshot: Snapshot, row: Row[Entry], noun: str, hint: str) -> Rows:
         """Return the (n, D) rows of a user or the place; AuthenticationError."""
-        if row.first is None:
-            context = record_context(row.entry, row.record_id, row.generation)
-            return self._read_rows(snapshot, row, context, VAULT_FILE, noun, hint)
-        context = _shelf_context(row.entry.identity, row.record_id, row.generation)
-        shelf = self._read_rows(snapshot, row, context, SHELF_FILE, noun, hint)
-        return _on_shelf(shelf, row, noun)
+        mine = _on_shelf(self._open(snapshot, row, noun, hint), row, noun)
+        return transform.recover(mine, snapshot.vmk, row.record_id)
 
     def read_all(self, snapshot: Snapshot, rows: Iterable[Row[UserEntry]]) -> dict[str, Rows]:
         """Return the (n, D) rows of many users, by name; each record is opened once."""
         found = {}
-        for _, group in groupby(sorted(rows, key=_record_id), key=_record_id):
-            row, *rest = group
-            noun = f"the template of {row.entry.name!a}"
-            if row.first is None:
-                found[row.entry.name] = self.read(snapshot, row, noun, "enroll again")
-                continue
-            context = _shelf_context(row.entry.identity, row.record_id, row.generation)
-            shelf = self._read_rows(snapshot, row, context, SHELF_FILE, noun, "enroll again")
-            for one in (row, *rest):
-                found[one.entry.name] = _on_shelf(shelf, one, noun)
+        for record_id, group in groupby(sorted(rows, key=_record_id), key=_record_id):
+            members = list(group)
+            noun = f"the template of {members[0].entry.name!a}"
+            shelf = self._open(snapshot, members[0], noun, "enroll again")
+            shelf = transform.recover(shelf, snapshot.vmk, record_id)
+            for row in members:
+                found[row.entry.name] = _on_shelf(shelf, row, noun)
         return found
+
+    def touch(self, snapshot: Snapshot, row: Row[UserEntry]) -> None:
+        """Do the work of opening a record, for nothing."""
+        self._open(snapshot, row, "a template", "enroll again")
 
     def write_roll(self, snapshot: Snapshot) -> RollRow:
         """Write who is enrolled to a record of its own."""
@@ -136,22 +133,18 @@ class Records:
         self._directory.replace(_record_name(context.record_id), blob)
         return sha256(blob).digest()
 
-    def _read_rows(
-        self,
-        snapshot: Snapshot,
-        row: Row[Entry],
-        context: Context,
-        form: Format,
-        noun: str,
-        hint: str,
-    ) -> Rows:
+    def _open(self, snapshot: Snapshot, row: Row[Entry], noun: str, hint: str) -> Rows:
+        """Return all rows (n, D) of a record, under its rotation still."""
+        form, context = VAULT_FILE, record_context(row.entry, row.record_id, row.generation)
+        if row.first is not None:
+            form = SHELF_FILE
+            context = _shelf_context(row.entry.identity, row.record_id, row.generation)
         name = _record_name(row.record_id)
         blob = self._directory.read(name, HEADER_BYTES + form.max_length)
         if sha256(blob).digest() != row.digest:
             raise AuthenticationError(f"{noun} was altered or is an old one", hint)
         rows = np.frombuffer(unseal(blob, snapshot.vmk, context, form=form), dtype=STORED_DTYPE)
-        protected = rows.reshape(-1, row.entry.identity.embedding_size)
-        return transform.recover(protected, snapshot.vmk, row.record_id)
+        return rows.reshape(-1, row.entry.identity.embedding_size)
 
 
 def record_context(entry: UserEntry | PlaceEntry, record_id: bytes, generation: int) -> Context:
@@ -196,12 +189,14 @@ def _shelves(
         yield shelf
 
 
-def _on_shelf(shelf: Rows, row: Row[Entry], noun: str) -> Rows:
-    first, entry = row.first or 0, row.entry
-    count = entry.utterances if isinstance(entry, UserEntry) else entry.voices
-    if first + count > len(shelf):
+def _on_shelf(rows: Rows, row: Row[Entry], noun: str) -> Rows:
+    """Return those of a record's rows that are of one user: all, of a record of its own."""
+    if row.first is None or not isinstance(row.entry, UserEntry):
+        return rows
+    last = row.first + row.entry.utterances
+    if last > len(rows):
         raise AuthenticationError(f"{noun} is not on its shelf", "restore the vault from a backup")
-    return shelf[first : first + count]
+    return rows[row.first : last]
 
 
 def _record_id(row: Row[UserEntry]) -> bytes:

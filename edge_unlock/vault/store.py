@@ -224,6 +224,12 @@ class Store:
         """Return the (n, D) rows of each of these names, by name; AuthenticationError."""
         return self._records.read_all(snapshot, [row_of(snapshot, name) for name in names])
 
+    def touch(self, snapshot: Snapshot, number: int) -> None:
+        """Do the work of opening the shelf of some user; nothing, where that one is on none."""
+        rows = list(snapshot.manifest.rows.values())
+        if rows and rows[number % len(rows)].first is not None:
+            self._records.touch(snapshot, rows[number % len(rows)])
+
     def get_place(self, snapshot: Snapshot) -> NDArray[np.float32] | None:
         """Return the (n, D) voices of the place, if one is known; AuthenticationError."""
         row = snapshot.manifest.place

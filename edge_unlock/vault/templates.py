@@ -59,12 +59,13 @@ def place_of(
     return Place(row.entry, voices)
 
 
-def decoy_of(snapshot: Snapshot, name: str, identity: ModelIdentity) -> Template:
+def decoy_of(store: Store, snapshot: Snapshot, name: str, identity: ModelIdentity) -> Template:
     """Return a template of nobody for a name that nobody bears: always the same direction.
 
-    It takes the work of opening a real one, so that the time does not tell either.
+    It takes the work of opening a real one, so that the time does not tell either; errors too.
     """
     size = identity.embedding_size
     seed = derive(snapshot.manifest.journal_key, "decoy", salt=name.encode(), length=ID_BYTES)
+    store.touch(snapshot, int.from_bytes(seed[:8], "big"))
     rows = transform.recover(np.eye(1, size, dtype=np.float32), snapshot.vmk, seed)
     return Template(name, unit_rows(rows, size), "", 0, None, is_decoy=True)

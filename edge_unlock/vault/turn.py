@@ -54,7 +54,7 @@ class Turn:
         """
         if name in self._snapshot.manifest.rows:
             return template_of(self._store, self._snapshot, name, identity)
-        return decoy_of(self._snapshot, name, identity)
+        return decoy_of(self._store, self._snapshot, name, identity)
 
     def templates(self, identity: ModelIdentity) -> list[Template]:
         """Return the templates of this model, as ``Vault.templates`` does."""

@@ -140,6 +140,19 @@ def test_every_altered_byte_is_noticed(many: Vault, key: KeyFile) -> None:
         assert_holds(again, made())
 
 
+def test_a_name_that_nobody_bears_takes_a_shelf_too(many: Vault) -> None:
+    names = ("user 0007", "Nobody")
+    with many.turn() as turn:
+        for name in names:
+            assert turn.template(name, MODEL).is_decoy == (name == "Nobody")
+    for path in records(many):
+        path.write_bytes(b"spoiled")
+    with many.turn() as turn:
+        for name in names:
+            with pytest.raises(AuthenticationError):
+                turn.template(name, MODEL)
+
+
 def test_a_shelf_in_the_place_of_another_is_noticed(many: Vault) -> None:
     shelves = [path for path in records(many) if path.stat().st_size > 4096][:2]
     one, other = (path.read_bytes() for path in shelves)
