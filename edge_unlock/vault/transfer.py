@@ -60,14 +60,17 @@ def read(path: Path, passphrase: Passphrase) -> list[Member]:
     Raises VaultMissingError, AuthenticationError for a file that was altered or cut, and
     WrongKeyError for the wrong passphrase.
     """
-    limit = HEADER_BYTES + EXPORT_FILE.max_length
     try:
-        with files.parent_of(path) as directory:
+        with (
+            files.parent_of(path) as directory,
             # Not required to be private: it may come on a stick whose file system has no modes.
-            blob = files.read(path.name, directory, str(path), limit, check=files.check_nothing)
+            files.opened(path.name, directory, str(path), check=files.check_nothing) as handle,
+        ):
+            blob = handle.read(HEADER_BYTES)
+            header = Header.read(blob, _TYPE, EXPORT_FILE)
+            blob += handle.read(header.length + 1)
     except VaultMissingError as error:
         raise VaultMissingError(str(error), "name a file that was exported") from error
-    header = Header.read(blob, _TYPE, EXPORT_FILE)
     if len(blob) != HEADER_BYTES + header.length or header.kek_id != passphrase.kek_id:
         raise AuthenticationError(f"{path} was altered, cut short or extended", "copy it again")
     kek = passphrase.recover(header.record_id, header.kek_parameters)
