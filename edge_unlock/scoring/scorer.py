@@ -268,8 +268,12 @@ class Scorer:
         calibration = self._manifest.calibration
         if calibration is None:
             return None
-        ratios = np.nan_to_num(calibration.llr(scores, quality), nan=-np.inf)
-        return float(np.log(len(ratios)) - np.logaddexp.reduce(ratios))
+        ratios = calibration.llr(scores, quality)
+        ratios = ratios[~np.isnan(ratios)]
+        if not len(ratios):
+            return math.inf
+        highest = float(ratios.max())  # or exp might overflow
+        return math.log(len(scores) / float(np.exp(ratios - highest).sum())) - highest
 
 
 def accepts(score: float, threshold: float) -> bool:

@@ -4,6 +4,8 @@ All of it happens under the vault's lock and on its present state. Nothing may b
 ``charge`` has returned, for then it is on the disk; a kill at any moment leaves it charged.
 """
 
+from functools import cached_property
+
 from edge_unlock.vault.attempts import Attempts
 from edge_unlock.vault.audit import AuditLog
 from edge_unlock.vault.journal import Journal
@@ -42,7 +44,7 @@ class Turn:
         """Raise PolicyError if decisions are to be made by another policy than this."""
         self._snapshot.agreeing(policy)
 
-    @property
+    @cached_property
     def enrolled(self) -> list[str]:
         """The names of who is enrolled."""
         return sorted(self._snapshot.manifest.rows)
