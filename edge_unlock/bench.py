@@ -15,9 +15,14 @@ from python_speech_features import mfcc
 
 from edge_unlock import demo
 from edge_unlock.audio import SAMPLE_RATE_HZ, File
+from edge_unlock.encoder.calibration import USUAL
 from edge_unlock.encoder.encoder import Encoder
 from edge_unlock.encoder.features import FeatureSpec, Float32, MfccStream
+from edge_unlock.encoder.similarity import unit
+from edge_unlock.scoring.candidates import Candidates
+from edge_unlock.scoring.scorer import Scorer
 from edge_unlock.segmentation.segment import CHUNK_SAMPLES, Segmenter
+from edge_unlock.vault import Template
 
 REPEATS = 5
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 10
@@ -33,8 +38,11 @@ class Measurement:
     note: str = ""
 
 
-def measure(encoder: Encoder) -> Iterator[Measurement]:
-    """Measure on the demo's recordings, stage by stage; the median of several runs each."""
+def measure(encoder: Encoder, voices: int = 1000) -> Iterator[Measurement]:
+    """Measure on the demo's recordings, stage by stage; the median of several runs each.
+
+    A voice is identified among so many made ``voices``.
+    """
     speech = _recordings()
     seconds = len(speech) / SAMPLE_RATE_HZ
     noise = np.random.default_rng(0).normal(0, 0.001, len(speech)).astype(np.float32)
@@ -56,7 +64,25 @@ def measure(encoder: Encoder) -> Iterator[Measurement]:
     yield Measurement("int8 LSTM and pooling", encoding, unit)
     yield Measurement("gate + MFCC + LSTM", gate + features + encoding, unit)
     yield Measurement("gate + VAD (speech)", segmenting, unit, "only while somebody speaks")
-    yield from _measure_process()
+    yield from _measure_process()  # first: a child counts the memory that it was forked with
+    yield from _measure_identification(encoder, voices)
+
+
+def _measure_identification(encoder: Encoder, voices: int) -> Iterator[Measurement]:
+    """Compare an embedding with everybody, in wall time: scores, thresholds, rates, the best."""
+    size = encoder.package.manifest.encoder.embedding_size
+    made = np.random.default_rng(0).standard_normal((voices, 1, size), dtype=np.float32)
+    rows = unit(made)
+    templates = [Template(str(number), row, "", 0, None) for number, row in enumerate(rows)]
+    known = Candidates(Scorer(encoder.package), templates)
+    everybody = np.ones(voices)
+
+    def identify() -> None:
+        known.compare(rows[0, 0], USUAL, everybody).best(1)
+
+    wall_s = _median_s(identify, time.perf_counter)
+    yield Measurement(f"identify among {voices:,}", wall_s * 1e3, "ms", "embedding excluded")
+    yield Measurement("their templates, memory", known.gallery.size_bytes / 2**20, "MB")
 
 
 def _measure_process() -> Iterator[Measurement]:

@@ -6,7 +6,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("check", [("soak", "--hours", "0.3"), ("listen_killing", "12")])
+@pytest.mark.parametrize(
+    "check", [("soak", "--hours", "0.3"), ("listen_killing", "12"), ("identifying", "120")]
+)
 def test_it_holds(check):
     module, *arguments = check
     done = subprocess.run(

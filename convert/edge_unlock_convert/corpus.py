@@ -1,15 +1,16 @@
 """Speech on disk: what there is, who speaks, and the samples.
 
 Speech is described either by a manifest (a TSV file with the columns ``path``, ``split``,
-``corpus``, ``speaker``, ``sex``, ``age``, ``seconds``; ``-`` where unknown, paths relative to
-the manifest, speaker ``unknown`` for unlabelled voices) or by folders ``speaker/*.wav``.
+``corpus``, ``speaker``, ``sex``, ``age``, ``seconds``, and if it likes ``language`` and
+``session``; ``-`` where unknown, paths relative to the manifest, speaker ``unknown`` for
+unlabelled voices) or by folders ``speaker/*.wav``.
 """
 
 import csv
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
@@ -22,17 +23,26 @@ from edge_unlock.errors import AudioError, ConfigError
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg")
 COLUMNS = ("path", "split", "corpus", "speaker")
 UNKNOWN = "unknown"
+UNSAID = "-"
+"""In a column of a manifest: nobody knows."""
 
 
 class Utterance(NamedTuple):
-    """One recording. ``speaker`` is unique over all corpora: ``corpus/speaker``."""
+    """One recording. ``speaker`` is unique over all corpora: ``corpus/speaker``.
+
+    ``session`` is when and with what it was recorded, by a name that is the speaker's own.
+    ``is_labelled``: somebody said who speaks.
+    """
 
     path: Path
     split: str
     corpus: str
     speaker: str
-    sex: str = "-"
-    age: str = "-"
+    sex: str = UNSAID
+    age: str = UNSAID
+    language: str = UNSAID
+    session: str = UNSAID
+    is_labelled: bool = True
 
     def samples(self, sample_rate_hz: int, longest_s: float | None = None) -> NDArray[np.float32]:
         """The recording as float32 (n,), mono, in [-1, 1]; its first ``longest_s`` seconds.
@@ -41,26 +51,46 @@ class Utterance(NamedTuple):
         """
         if not self.path.is_file():  # reading a pipe would wait for ever
             raise AudioError(f"{self.path} is missing, or no file", "Remove it or its line.")
-        try:
-            # as bytes, because soundfile cannot say a name that is no UTF-8
-            with soundfile.SoundFile(os.fsencode(self.path)) as file:
-                rate = file.samplerate
-                if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
-                    raise AudioError(
-                        f"{self.path} has a sample rate of {rate} Hz",
-                        f"Give audio of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz.",
-                    )
-                frames = -1 if longest_s is None else int(longest_s * rate)
-                samples = file.read(frames, dtype="float32", always_2d=True)
-        except (OSError, soundfile.SoundFileError) as error:
-            reason = getattr(error, "error_string", error)  # without the name, which is bytes here
-            raise AudioError(
-                f"cannot read {self.path}: {reason}", "Remove it or repair it."
-            ) from error
-        mono: NDArray[np.float32] = samples.mean(axis=1)
-        if rate != sample_rate_hz:
-            mono = soxr.resample(mono, rate, sample_rate_hz)
-        return mono
+        return decode(self.path, str(self.path), sample_rate_hz, longest_s)
+
+
+def decode(
+    source: Path | BinaryIO, name: str, sample_rate_hz: int, longest_s: float | None = None
+) -> NDArray[np.float32]:
+    """Audio as float32 (n,), mono, in [-1, 1]; its first ``longest_s`` seconds.
+
+    Raises ``AudioError`` when it cannot be read, or its rate is none of speech.
+    """
+    # as bytes, because soundfile cannot say a name that is no UTF-8
+    opened = os.fsencode(source) if isinstance(source, Path) else source
+    try:
+        with soundfile.SoundFile(opened) as file:
+            rate = file.samplerate
+            if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+                raise AudioError(
+                    f"{name} has a sample rate of {rate} Hz",
+                    f"Give audio of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz.",
+                )
+            frames = -1 if longest_s is None else int(longest_s * rate)
+            samples = file.read(frames, dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        reason = getattr(error, "error_string", error)  # without the name, which is bytes here
+        raise AudioError(f"cannot read {name}: {reason}", "Remove it or repair it.") from error
+    mono: NDArray[np.float32] = samples.mean(axis=1)
+    if rate != sample_rate_hz:
+        mono = soxr.resample(mono, rate, sample_rate_hz)
+    return mono
+
+
+def fault_of(path: Path) -> str | None:
+    """What is wrong with a recording, as far as its header tells; None if nothing is."""
+    if not path.is_file():
+        return f"there is no file {path}"
+    try:
+        found = soundfile.info(os.fsencode(path))
+    except (OSError, soundfile.SoundFileError):
+        return f"{path} is not audio"
+    return None if found.frames else f"{path} holds no sound"
 
 
 def read_corpus(source: Path, split: str | None = None) -> list[Utterance]:
@@ -107,8 +137,11 @@ def _manifest(path: Path) -> Iterator[Utterance]:
                     row["split"],
                     row["corpus"],
                     f"{row['corpus']}/{speaker}",
-                    row.get("sex") or "-",
-                    row.get("age") or "-",
+                    row.get("sex") or UNSAID,
+                    row.get("age") or UNSAID,
+                    row.get("language") or UNSAID,
+                    row.get("session") or UNSAID,
+                    row["speaker"] != UNKNOWN,
                 )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"cannot read {path}: {error}", "Give a manifest.tsv.") from error

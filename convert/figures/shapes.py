@@ -28,7 +28,7 @@ from edge_unlock_convert.training.train import Training
 from edge_unlock_convert.training.voices import VoiceSet
 
 FRAMES_STACKED = 3
-NO_LIMITS = compare.Limits(min_cosine=-1.0, max_eer_delta=1.0)
+NO_LIMITS = compare.Limits(min_cosine=-1.0, max_eer_delta=1.0, allow_useless=True)
 """Every shape belongs into the table, the worst most of all."""
 
 

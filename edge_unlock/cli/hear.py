@@ -16,7 +16,7 @@ from edge_unlock.cli.options import (
 )
 from edge_unlock.cli.printing import print_json
 from edge_unlock.cli.session import STREAM, Session
-from edge_unlock.cli.wording import EXIT_CODES, fields, hints, words_of
+from edge_unlock.cli.wording import EXIT_CODES, fields, hints, ranking, words_of
 from edge_unlock.errors import NoSpeechError
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def verify(
 
 
 @click.command()
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Tell the N likeliest of those enrolled, whoever it is decided to be.",
+)
 @input_options
 @operating_point_options
 @scores_option
@@ -71,11 +78,12 @@ def identify(
     operating_point: str | None,
     show_scores: bool,
     timeout_s: float,
+    top: int,
 ) -> None:
     """Decide which enrolled person is speaking, if any."""
     ctx.exit(
         _decide_once(
-            session, None, inputs, device, as_json, operating_point, show_scores, timeout_s
+            session, None, inputs, device, as_json, operating_point, show_scores, timeout_s, top
         )
     )
 
@@ -89,12 +97,13 @@ def _decide_once(
     operating_point: str | None,
     show_scores: bool,
     timeout_s: float,
+    top: int = 0,
 ) -> int:
-    """Judge one attempt; returns the exit code."""
+    """Judge one attempt; returns the exit code. ``top``: so many candidates are told."""
     is_live = not inputs or STREAM in inputs
     if is_live and len(inputs) > 1:
         raise click.UsageError("--input - has no end to wait for, and must be the only input")
-    gatekeeper = session.gatekeeper(name, operating_point, device)
+    gatekeeper = session.gatekeeper(name, operating_point, device, told=top)
     attempts: Iterable[Sequence[Heard]]
     if not is_live:
         attempts = [[heard for path in inputs for heard in session.hear_all(path)]]
@@ -106,17 +115,19 @@ def _decide_once(
     advice = "Speak a whole sentence, and closer."
     for heard in attempts:
         decision = gatekeeper.judge(heard)
-        _report(decision, as_json, show_scores)
+        _report(decision, as_json, show_scores, ranked=top > 0)
         if decision.decision != "retry":
             return EXIT_CODES[decision.decision]
         advice = next(iter(hints(decision)), advice)
     raise NoSpeechError("no usable speech was heard", advice)
 
 
-def _report(decision: Decision, as_json: bool, show_scores: bool) -> None:
+def _report(decision: Decision, as_json: bool, show_scores: bool, *, ranked: bool) -> None:
     if as_json:
-        print_json(fields(decision, show_scores))
+        print_json(fields(decision, show_scores, ranked=ranked))
         return
     click.echo(words_of(decision, show_scores))
+    for line in ranking(decision, show_scores):
+        click.echo(line)
     for hint in hints(decision):
         click.echo(f"hint: {hint}", err=True)

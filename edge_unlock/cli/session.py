@@ -183,15 +183,19 @@ class Session(Closing):
         device: str | None,
         *,
         continuous: bool = False,
+        told: int = 0,
     ) -> Gatekeeper:
-        """Who judges: whether it is ``name``, or who of the enrolled it is."""
+        """Who judges: whether it is ``name``, or who of the enrolled it is.
+
+        ``told``: so many candidates are told with each decision.
+        """
         from edge_unlock.lock.gatekeeper import Gatekeeper
         from edge_unlock.scoring.recognizer import Recognizer
         from edge_unlock.vault import validate_user_name
 
         return Gatekeeper(
             self.vault,
-            Recognizer(self.encoder, self.scorer, self.identity, operating_point),
+            Recognizer(self.encoder, self.scorer, self.identity, operating_point, told=told),
             None if name is None else validate_user_name(name),
             policy=self.policy,
             microphone=self.microphone(device),

@@ -68,15 +68,23 @@ def demo() -> None:
 
 
 @click.command()
+@click.option(
+    "--voices",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Identify a voice among so many made ones.",
+)
 @json_option
 @click.pass_obj
-def bench(session: Session, as_json: bool) -> None:
+def bench(session: Session, as_json: bool, voices: int) -> None:
     """Measure what each stage costs on this machine."""
     from edge_unlock.bench import measure
     from edge_unlock.encoder.encoder import Encoder
 
     # of any package, trusted or not: it decides nothing, and needs no vault
-    for measurement in measure(Encoder(session.package)):
+    for measurement in measure(Encoder(session.package), voices):
         if as_json:
             print_json(asdict(measurement))
         else:

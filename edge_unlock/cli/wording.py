@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_unlock.scoring.recognizer import Decision
+    from edge_unlock.scoring.recognizer import Candidate, Decision
     from edge_unlock.vault.attempts import Failures
 
 RAREST_SAID = 1e-5
@@ -15,16 +15,38 @@ RAREST_SAID = 1e-5
 EXIT_CODES = {"accepted": 0, "rejected": 3, "retry": 4, "locked out": 5}
 """What a decision is as an exit status."""
 
-SCORES = ("score", "far", "llr", "threshold", "magnitude")
+SCORES = ("score", "far", "llr", "threshold", "magnitude", "none_llr")
 """The fields of a decision that are told only where they are asked for (``band`` says why)."""
 
 
-def fields(decision: Decision, show_scores: bool) -> dict[str, Any]:
-    """What ``--json`` prints."""
+RANKING = ("candidates", "none_llr")
+"""Those that are told only where candidates are."""
+
+
+def fields(decision: Decision, show_scores: bool, *, ranked: bool = False) -> dict[str, Any]:
+    """What ``--json`` prints; ``ranked``: with the candidates."""
     from msgspec.structs import asdict
 
-    told = asdict(decision)
-    return {name: told[name] for name in told if show_scores or name not in SCORES}
+    def shown(one: Decision | Candidate) -> dict[str, Any]:
+        told = asdict(one)
+        return {name: told[name] for name in told if show_scores or name not in SCORES}
+
+    told = shown(decision)
+    told["candidates"] = [shown(one) for one in decision.candidates]
+    return {name: told[name] for name in told if ranked or name not in RANKING}
+
+
+def ranking(decision: Decision, show_scores: bool) -> list[str]:
+    """The candidates, a line each, the likeliest first; then how likely it is none of them."""
+    lines = []
+    for number, one in enumerate(decision.candidates, start=1):
+        figures = _scores(one) if show_scores else ""
+        lines.append(f"{number:4}  {one.user}  {one.match}{figures}")
+    if lines and show_scores and decision.none_llr is not None:
+        lines.append(f"   -  none of them, log-likelihood ratio {decision.none_llr:+.1f}")
+    elif lines and decision.user is None:
+        lines.append("   -  none of them")
+    return lines
 
 
 def words_of(decision: Decision, show_scores: bool) -> str:
@@ -41,7 +63,7 @@ def words_of(decision: Decision, show_scores: bool) -> str:
     return f"{words}, {decision.seconds:.1f} s" if decision.seconds else words
 
 
-def _scores(decision: Decision) -> str:
+def _scores(decision: Decision | Candidate) -> str:
     """The figures of a decision, where it has them."""
     words = ""
     if decision.score is not None:

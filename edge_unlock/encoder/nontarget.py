@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edge_unlock.encoder.calibration import CALIBRATED_SECONDS, USUAL, Quality
 
@@ -53,7 +53,7 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             raise ValueError("rates do not fall, or heights do not rise")
 
     def threshold(
-        self, rate: float, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED
+        self, rate: ArrayLike, quality: Quality = USUAL, enrolled: ArrayLike = USUAL_ENROLLED
     ) -> NDArray[np.float64]:
         """The scores, () or (n,), that a stranger reaches with this probability.
 
@@ -61,33 +61,31 @@ class NonTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
         NaN, which nothing reaches, for a rate outside of 0..1 or a quality that is not a number.
         """
-        if not 0 < rate < 1:
-            return np.asarray(np.nan)
-        beyond = np.log(self.rates[-1] / rate)
-        if beyond > 0:
-            height = self.heights[-1] + self.tail * beyond
-        else:
-            height = np.interp(-np.log(rate), -np.log(self.rates), self.heights)
+        rates = np.asarray(rate, dtype=np.float64)
+        rates = np.where((rates > 0) & (rates < 1), rates, np.nan)
+        beyond = np.log(self.rates[-1] / rates)
+        within = np.interp(-np.log(rates), -np.log(self.rates), self.heights)
+        height = np.where(beyond > 0, self.heights[-1] + self.tail * beyond, within)
         return np.asarray(self._location(quality, enrolled) + height)
 
-    def rate(self, score: float, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED) -> float:
-        """How probably a stranger scores as high: the inverse of ``threshold``.
+    def rate(
+        self, score: ArrayLike, quality: Quality = USUAL, enrolled: ArrayLike = USUAL_ENROLLED
+    ) -> NDArray[np.float64]:
+        """How probably, () or (n,), a stranger scores as high: the inverse of ``threshold``.
 
         Never more than the first of ``rates``; 1 for a score that is not a number.
         """
-        height = score - float(self._location(quality, enrolled))
-        if not np.isfinite(height):
-            return 1.0
-        beyond = height - self.heights[-1]
-        if beyond > 0:
-            return float(self.rates[-1] * np.exp(-beyond / self.tail))
-        return float(np.exp(np.interp(height, self.heights, np.log(self.rates))))
+        height = np.asarray(score, dtype=np.float64) - self._location(quality, enrolled)
+        beyond = np.maximum(height - self.heights[-1], 0.0)
+        rarer = self.rates[-1] * np.exp(-beyond / self.tail)
+        within = np.exp(np.interp(height, self.heights, np.log(self.rates)))
+        return np.where(np.isfinite(height), np.where(beyond > 0, rarer, within), 1.0)
 
-    def _location(self, quality: Quality, enrolled: int) -> NDArray[np.float64]:
+    def _location(self, quality: Quality, enrolled: ArrayLike) -> NDArray[np.float64]:
         # the magnitude tells nothing here; but one that is no number comes of no voice
         heard = 0.0 if quality.magnitude is None else np.multiply(quality.magnitude, 0.0)
         seconds = np.clip(np.asarray(quality.seconds), *CALIBRATED_SECONDS)
-        fewer = 1 / max(enrolled, 1) - 1 / USUAL_ENROLLED
+        fewer = 1 / np.maximum(enrolled, 1) - 1 / USUAL_ENROLLED
         location = self.offset + self.seconds_weight * np.log(seconds)
         return np.asarray(heard + location - self.enrolled_weight * fewer)
 

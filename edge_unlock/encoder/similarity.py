@@ -36,13 +36,14 @@ class Similarity:
     ) -> None:
         self._center: Float32 | float = 0.0 if cohort is None else cohort.mean(axis=0)
         self._closest = closest
-        self._weight = weight
-        self._cohort: Float32 | None = None
+        self.weight = weight
+        self.cohort: Float32 | None = None
+        """Strangers that scores are set against, ``centered``; None: against none."""
         if closest:
             if cohort is None or len(cohort) < closest:
                 raise ValueError(f"the cohort has fewer than {closest} speakers")
             every = cohort if neighbours is None else np.concatenate((cohort, neighbours))
-            self._cohort = unit(every - self._center)
+            self.cohort = self.centered(every)
 
     def scores(
         self, templates: Float32, embeddings: Float32, others: Float32 | None = None
@@ -53,19 +54,23 @@ class Similarity:
         the two has no direction.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
-            one, other = unit(templates - self._center), unit(embeddings - self._center)
+            one, other = self.centered(templates), self.centered(embeddings)
             cosines: Float32 = one @ other.T
-            if self._cohort is None:
+            if self.cohort is None:
                 return cosines
-            cohort = self._cohort
+            cohort = self.cohort
             if others is not None:
-                cohort = np.concatenate((cohort, unit(others - self._center)))
-            strangers = [self._nearest(voices, cohort) for voices in (one, other)]
-            scores: Float32 = cosines - self._weight / 2 * np.add.outer(*strangers)
+                cohort = np.concatenate((cohort, self.centered(others)))
+            strangers = [self.nearest(voices @ cohort.T) for voices in (one, other)]
+            scores: Float32 = cosines - self.weight / 2 * np.add.outer(*strangers)
             return scores
 
-    def _nearest(self, voices: Float32, cohort: Float32) -> Float32:
-        """The mean (n,) of the greatest cosines of voices (n, D) to the cohort."""
-        greatest = np.partition(voices @ cohort.T, -self._closest, axis=1)[:, -self._closest :]
+    def centered(self, voices: Float32) -> Float32:
+        """Voices (n, D) without what all voices share, of norm 1."""
+        return unit(voices - self._center)
+
+    def nearest(self, cosines: Float32) -> Float32:
+        """The mean (n,) of the greatest of the cosines (n, N) of each voice to strangers."""
+        greatest = np.partition(cosines, -self._closest, axis=1)[:, -self._closest :]
         mean: Float32 = greatest.mean(axis=1)
         return mean

@@ -1,19 +1,22 @@
 """Puts the attempt policy and the audit log around the recognizer: what a lock relies on."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from edge_unlock.closing import Closing
 from edge_unlock.errors import LockedOutError
 from edge_unlock.lock.hearing import Heard
 from edge_unlock.scoring.band import Band
+from edge_unlock.scoring.candidates import Floats
 from edge_unlock.scoring.recognizer import Comparison, Decision, Recognizer, Voice
 from edge_unlock.segmentation.quality import VERIFY_LIMITS, Fault, speech_seconds
 from edge_unlock.vault import Policy, Template, Turn, Vault
-from edge_unlock.vault.attempts import Attempts, Uptime, uptime
+from edge_unlock.vault.attempts import MOST_NAMED, Attempts, Uptime, bucket_key, uptime
 from edge_unlock.vault.record import utc_now
 
 ANYONE = "*"
@@ -65,6 +68,7 @@ class Gatekeeper(Closing):
         self._idle_limit_h = idle_limit_h
         self._now = now
         self._generation = -1
+        self._numbers: dict[str, int] = {}
         self._held: list[str] | None = None
         self._unlogged = 0
         self._passed_s = -LEAST_INTERVAL_S
@@ -137,14 +141,13 @@ class Gatekeeper(Closing):
         held, attempts = self._held, turn.attempts.at(self._now())
         if held is not None:
             attempts = attempts.refund(held)
-        names = self._admitted(attempts)
+        wanted = self._admitted(attempts)
+        names = self._charged(wanted)
         is_prepaid = names == held and not is_changed
         if not is_prepaid:
             turn.charge(attempts.charge(names, turn.enrolled))
             self._held = names
-        comparison = self._recognizer.compare(
-            voice, {name: self._strictness(attempts, name) for name in names}
-        )
+        comparison = self._recognizer.compare(voice, self._recognizer.strictness(wanted))
         return _Attempt(attempts, comparison, is_prepaid)
 
     def _end(self, turn: Turn, attempt: "_Attempt") -> Decision:
@@ -166,29 +169,43 @@ class Gatekeeper(Closing):
             templates = [turn.template(self._claimed, identity)]
             others = turn.housemates(self._claimed, identity, MOST_HOUSEMATES)
         self._recognizer.know(templates, others, turn.place(identity, self._microphone))
+        self._numbers = {
+            bucket_key(name): number for number, name in enumerate(self._recognizer.names)
+        }
         self._generation = turn.generation
         return True
 
-    def _admitted(self, attempts: Attempts) -> list[str]:
-        """Whom an attempt may be made on; LockedOutError if on nobody who is enrolled."""
-        names: list[str] = []
+    def _admitted(self, attempts: Attempts) -> Floats:
+        """How much stricter than usually to decide about each of the recognizer's names.
+
+        NaN: no attempt may be made on that one; LockedOutError if on nobody who is enrolled. Who
+        has no bucket is like anybody else without, so that it takes no look at each of many.
+        """
+        names = self._recognizer.names
+        apart = [self._numbers[key] for key in attempts.buckets if key in self._numbers]
+        others = np.ones(len(names), dtype=bool)
+        others[apart] = False
+        wanted = np.full(len(names), math.nan)
         refusal: LockedOutError | None = None
-        for name in self._recognizer.names:
+        for number in sorted([*apart, *np.flatnonzero(others)[:1]]):
+            where = others if others[number] else number
             try:
-                attempts.check(name, self._idle_limit_h)
-                names.append(name)
+                attempts.check(names[number], self._idle_limit_h)
+                wanted[where] = 1.0 if self._claimed else attempts.strictness(names[number])
             except LockedOutError as error:
                 refusal = refusal or error
-        if not names:
+        if np.isnan(wanted).all():
             attempts.check(None)
             if refusal is not None:
                 raise refusal
-        return names
+        return wanted
 
-    def _strictness(self, attempts: Attempts, name: str) -> float:
-        if self._claimed is not None:
-            return 1.0
-        return self._recognizer.strictness(name, attempts.strictness(name))
+    def _charged(self, wanted: Floats) -> list[str]:
+        """Whom the attempt is charged to beforehand, beside the device."""
+        names = self._recognizer.names
+        if len(names) > MOST_NAMED:
+            return []
+        return [name for name, factor in zip(names, wanted, strict=True) if not math.isnan(factor)]
 
     def _is_background(self, comparison: Comparison) -> bool:
         was_compared = comparison.decision.score is not None

@@ -1,6 +1,6 @@
 """Who is speaking: scores what was said against templates and decides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -10,15 +10,23 @@ from edge_unlock.encoder.calibration import Quality
 from edge_unlock.encoder.encoder import Embedding, Encoder
 from edge_unlock.encoder.features import Float32
 from edge_unlock.scoring.band import Band
-from edge_unlock.scoring.scorer import LEAST_RATE, Scorer, accepts
+from edge_unlock.scoring.candidates import Candidates, Evidence, Floats
+from edge_unlock.scoring.scorer import LEAST_RATE, Scorer
 from edge_unlock.segmentation.quality import GOOD_LIMITS, Fault, bandwidth_hz, speech_seconds
 from edge_unlock.segmentation.segment import Segment
 from edge_unlock.vault import ModelIdentity, Place, Template
 from edge_unlock.vault.attempts import Failures
 
-NEAR = 10.0
-"""A voice is near somebody's if strangers are as much like it at most so many times as often as
-they are accepted."""
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One of those whom a voice was compared with; the fields are those of ``Decision``."""
+
+    user: str
+    match: Band
+    score: float
+    far: float | None
+    llr: float | None
+    threshold: float
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +42,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     where anything was heard. ``weakness``: what may have kept a voice from being recognised.
     ``failed_since``: of an acceptance, the attempts that failed since the person's last one.
     ``wait_s``: of a lockout, when the next attempt is taken (None: after ``edge-unlock enable``).
+
+    ``candidates``: whose voice it may be, where that was asked for, the likeliest first: in the
+    order in which they would be accepted. ``none_llr``: how much likelier, as a natural logarithm,
+    the voice is to be nobody's of all who were compared than to be one's of them.
     """
 
     decision: Literal["accepted", "rejected", "retry", "locked out"]
@@ -50,6 +62,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     failed_since: Failures | None = None
     wait_s: int | None = None
+    candidates: tuple[Candidate, ...] = ()
+    none_llr: float | None = None
 
     @property
     def is_accepted(self) -> bool:
@@ -72,19 +86,12 @@ class Voice(NamedTuple):
     weakness: Fault | None
 
 
-LARGEST_HOUSEHOLD = 50
-"""Of more people, each is not compared with every other: there are strangers enough among them."""
-
-
-DECOY_UTTERANCES = 5
-"""As many as ``enroll`` asks for."""
-
-
 class Recognizer:
     """Compares voices with the templates of one or more persons, made by the model ``identity``.
 
     ``operating_point`` decides for all of them, if it is given; else each person's own does,
     else the model's default. It is refused here, by ``ModelError``, if it is unknown.
+    ``told``: so many candidates are told with each decision.
     """
 
     def __init__(
@@ -93,12 +100,15 @@ class Recognizer:
         scorer: Scorer,
         identity: ModelIdentity,
         operating_point: str | None = None,
+        *,
+        told: int = 0,
     ) -> None:
         self.identity = identity
         self._encoder = encoder
         self._model_scorer = self._scorer = scorer
         self._operating_point = operating_point
-        self._candidates: dict[str, _Candidate] = {}
+        self._told = told
+        self._candidates = Candidates(scorer, ())
         scorer.threshold(operating_point)
 
     def know(
@@ -115,27 +125,13 @@ class Recognizer:
         scorer = self._model_scorer
         if place is not None:
             scorer = scorer.placed(place.voices, place.entry.shift)
+        self._candidates = Candidates(scorer, templates, others, self._operating_point)
         self._scorer = scorer
-        directions = {one.user: scorer.template(one.embeddings) for one in (*templates, *others)}
-        is_household = 1 < len(directions) <= LARGEST_HOUSEHOLD
-        self._candidates = {}
-        for one in templates:
-            mine = directions[one.user]
-            rest = [direction for user, direction in directions.items() if user != one.user]
-            candidate = _Candidate(
-                template=scorer.decoy(mine) if one.is_decoy else mine,
-                utterances=DECOY_UTTERANCES if one.is_decoy else len(one.embeddings),
-                strangers=np.stack(rest) if is_household else None,
-                operating_point=self._operating_point or one.operating_point,
-                is_decoy=one.is_decoy,
-            )
-            scorer.threshold(candidate.operating_point)
-            self._candidates[one.user] = candidate
 
     @property
     def names(self) -> list[str]:
         """Whom voices are compared with."""
-        return list(self._candidates)
+        return self._candidates.names
 
     def hear(self, segments: Sequence[Segment], embedding: Embedding | None = None) -> Voice | None:
         """Embed what was said in one go: the slow part. None if it is too short for the encoder.
@@ -151,71 +147,69 @@ class Recognizer:
         weakness = GOOD_LIMITS.fault_of(segments)
         return Voice(embedding.direction, quality, bandwidth_hz(segments), weakness)
 
-    def strictness(self, name: str, wanted: float) -> float:
-        """How much stricter than usually ``name`` can be decided about: ``wanted``, or less.
+    def strictness(self, wanted: Floats) -> Floats:
+        """How much stricter than usually each can be decided about, as ``wanted`` (M,), or less."""
+        return self._candidates.bounded(wanted, LEAST_RATE)
 
-        A model knows no rarer rate than ``LEAST_RATE``, and one without rates none at all.
-        """
-        if not self._scorer.knows_rates:
-            return 1.0
-        rate = self._scorer.rate(self._candidates[name].operating_point)
-        return max(1.0, min(wanted, rate / LEAST_RATE))
-
-    def compare(self, voice: Voice, strictness: Mapping[str, float]) -> "Comparison":
-        """Compare with those whom ``strictness`` names, and decide so much more strictly.
+    def compare(self, voice: Voice, strictness: Floats) -> "Comparison":
+        """Compare with all of ``names`` whose ``strictness`` (M,) is a number, so much stricter.
 
         Accepts the one whom the voice is furthest above the threshold of, if it is above it. Those
-        who are not named count for the number of chances that a stranger has.
+        who are not compared count for the number of chances that a stranger has.
         """
-        quality = voice.quality
+        quality, known = voice.quality, self._candidates
         told = Decision(
             decision="rejected",
             seconds=float(np.asarray(quality.seconds)),
             magnitude=float(np.asarray(quality.magnitude)),
             bandwidth_hz=voice.bandwidth_hz,
         )
-        if not strictness:
+        if np.isnan(strictness).all():
             return Comparison(msgspec.structs.replace(told, reason="nobody is enrolled"), ())
-        chances = len(self._candidates)
-        scores, thresholds, fars, near = {}, {}, {}, []
-        for name, factor in strictness.items():
-            candidate = self._candidates[name]
-            score = self._scorer.score(candidate.template, voice.embedding, candidate.strangers)
-            scores[name] = score
-            thresholds[name] = self._scorer.threshold(
-                candidate.operating_point,
-                candidates=chances * factor,
-                quality=quality,
-                enrolled=candidate.utterances,
-            )
-            far = fars[name] = self._scorer.false_accept_rate(
-                score, candidates=chances, quality=quality, enrolled=candidate.utterances
-            )
-            if far is None or far <= NEAR * self._scorer.rate(candidate.operating_point) / factor:
-                near.append(name)
-        # who lies furthest above his own threshold; a NaN lies below all
-        best = max(
-            scores, key=lambda name: np.nan_to_num(scores[name] - thresholds[name], nan=-np.inf)
-        )
-        score, threshold, far = scores[best], thresholds[best], fars[best]
-        candidate = self._candidates[best]
-        accepted = accepts(score, threshold) and not candidate.is_decoy
-        rate = self._scorer.false_accept_rate(
-            threshold, candidates=chances, quality=quality, enrolled=candidate.utterances
-        )
+        evidence = known.compare(voice.embedding, quality, strictness)
+        ranked = evidence.best(self._told)
+        candidates = [self._candidate(evidence, place, quality) for place in ranked]
+        best, row = candidates[0], evidence.rows[ranked[0]]
+        accepted = evidence.accepts(ranked[0]) and not known.is_decoy[row]
         decision = msgspec.structs.replace(
             told,
             decision="accepted" if accepted else "rejected",
-            user=best if accepted else None,
-            match=Band.of(score, threshold, accepted=accepted, far=far, rate=rate),
-            score=round(score, 4),
-            far=far if far is None else float(f"{far:.2g}"),
-            llr=self._scorer.llr(score, quality),
-            threshold=round(threshold, 4),
+            user=best.user if accepted else None,
+            match=best.match,
+            score=best.score,
+            far=best.far,
+            llr=best.llr,
+            threshold=best.threshold,
             weakness=None if accepted else voice.weakness,
             reason=None if accepted else "voice does not match",
+            candidates=tuple(candidates[: self._told]),
+            none_llr=self._scorer.none_llr(evidence.scores, quality) if self._told else None,
         )
-        return Comparison(decision, tuple(near))
+        near = tuple(known.names[row] for row in evidence.rows[evidence.is_near])
+        return Comparison(decision, near)
+
+    def _candidate(self, evidence: Evidence, place: int, quality: Quality) -> Candidate:
+        """What is told of the one who stands at ``place`` in the evidence."""
+        row = evidence.rows[place]
+        score, threshold = float(evidence.scores[place]), float(evidence.thresholds[place])
+        far, rate = None, None
+        if self._scorer.knows_rates:
+            far = float(evidence.fars[place])
+            rate = self._scorer.false_accept_rate(
+                threshold,
+                candidates=len(self._candidates),
+                quality=quality,
+                enrolled=int(self._candidates.utterances[row]),
+            )
+        accepted = evidence.accepts(place) and not self._candidates.is_decoy[row]
+        return Candidate(
+            user=self._candidates.names[row],
+            match=Band.of(score, threshold, accepted=accepted, far=far, rate=rate),
+            score=round(score, 4),
+            far=None if far is None else float(f"{far:.2g}"),
+            llr=self._scorer.llr(score, quality),
+            threshold=round(threshold, 4),
+        )
 
 
 class Comparison(NamedTuple):
@@ -223,13 +217,3 @@ class Comparison(NamedTuple):
 
     decision: Decision
     near: tuple[str, ...]
-
-
-class _Candidate(NamedTuple):
-    """A person's template (D,), of whom he is told apart (n, D), and how sure one must be."""
-
-    template: Float32
-    utterances: int
-    strangers: Float32 | None
-    operating_point: str | None
-    is_decoy: bool

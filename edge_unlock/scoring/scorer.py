@@ -1,11 +1,15 @@
 """Whether two voices are alike enough: scores, thresholds, likelihood ratios."""
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from edge_unlock.encoder.calibration import USUAL, Quality
 from edge_unlock.encoder.features import Float32
+from edge_unlock.encoder.gallery import Gallery
 from edge_unlock.encoder.nontarget import USUAL_ENROLLED
 from edge_unlock.encoder.package import Manifest, ModelPackage
 from edge_unlock.encoder.similarity import unit
@@ -24,6 +28,14 @@ DECOY_VOICES = 3
 def rate_name(rate: float) -> str:
     """The operating point of a false-accept rate, such as ``far-0.003``."""
     return f"{RATE_PREFIX}{rate:g}"
+
+
+class Strictness(NamedTuple):
+    """What an operating point asks for; both may be arrays (n,)."""
+
+    rate: ArrayLike
+    threshold: ArrayLike
+    """The score, of a model that does not know how high strangers score."""
 
 
 class Scorer:
@@ -66,6 +78,20 @@ class Scorer:
         mean: Float32 = embeddings.mean(axis=0)
         return unit(mean)
 
+    def templates(self, embeddings: Sequence[Float32]) -> Float32:
+        """The templates (M, D) of many persons, each of embeddings (n, D) of norm 1."""
+        counts = np.array([len(one) for one in embeddings])
+        starts = np.cumsum(counts) - counts
+        sums = np.add.reduceat(np.concatenate(embeddings), starts, axis=0)
+        return unit((sums / counts[:, None]).astype(np.float32))
+
+    def gallery(self, templates: Float32, people: Float32 | None = None) -> Gallery:
+        """Templates (M, D), to score many embeddings with: as ``score``, for all at once.
+
+        To each of them the ``people`` (P, D), of whom the first M are theirs, are strangers.
+        """
+        return Gallery(self._similarity, templates, people)
+
     def decoy(self, direction: Float32) -> Float32:
         """The template of nobody: (D,), norm 1, between the cohort's nearest to a direction (D,).
 
@@ -104,6 +130,13 @@ class Scorer:
         Raises ``ModelError`` for an unknown operating point, ``PolicyError`` for one that is too
         loose.
         """
+        strictness = self.strictness(operating_point)
+        return float(
+            self.thresholds(strictness, candidates=candidates, quality=quality, enrolled=enrolled)
+        )
+
+    def strictness(self, operating_point: str | None = None) -> Strictness:
+        """What an operating point asks for; errors as of ``threshold``."""
         name = operating_point or self._default
         rate = self.rate(name)
         if rate > self._loosest:
@@ -112,15 +145,29 @@ class Scorer:
                 "vault accepts",
                 "Ask for a stricter one, or accept it with `edge-unlock model accept --far RATE`.",
             )
-        chances = max(1, candidates)
+        if self.knows_rates:
+            return Strictness(rate, math.nan)
+        return Strictness(rate, self._manifest.operating_point(name).threshold)
+
+    def thresholds(
+        self,
+        strictness: Strictness,
+        *,
+        candidates: ArrayLike = 1,
+        quality: Quality = USUAL,
+        enrolled: ArrayLike = USUAL_ENROLLED,
+    ) -> NDArray[np.float64]:
+        """Thresholds, () or (n,), as ``threshold`` gives them, of arrays (n,)."""
+        chances = np.maximum(1, candidates)
         nontarget = self._manifest.nontarget
         if nontarget is not None:
-            return self.reached(rate / chances, quality=quality, enrolled=enrolled)
-        threshold = self._manifest.operating_point(name).threshold
+            rate = strictness.rate / chances
+            return self._shift + nontarget.threshold(rate, quality, enrolled)
         calibration = self._manifest.calibration
         if calibration is None:
-            return threshold
-        return float(calibration.score(calibration.llr(threshold) + math.log(chances), quality))
+            return np.broadcast_to(strictness.threshold, chances.shape)
+        needed = calibration.llr(strictness.threshold) + np.log(chances)
+        return calibration.score(needed, quality)
 
     def reached(
         self, rate: float, *, quality: Quality = USUAL, enrolled: int = USUAL_ENROLLED
@@ -146,10 +193,28 @@ class Scorer:
 
         None for a model that does not know how high strangers score.
         """
+        if not self.knows_rates:
+            return None
+        return float(
+            self.false_accept_rates(
+                score, candidates=candidates, quality=quality, enrolled=enrolled
+            )
+        )
+
+    def false_accept_rates(
+        self,
+        scores: ArrayLike,
+        *,
+        candidates: int = 1,
+        quality: Quality = USUAL,
+        enrolled: ArrayLike = USUAL_ENROLLED,
+    ) -> NDArray[np.float64]:
+        """The same of scores () or (n,); NaN for a model that does not know."""
         nontarget = self._manifest.nontarget
         if nontarget is None:
-            return None
-        return min(1.0, max(1, candidates) * nontarget.rate(score - self._shift, quality, enrolled))
+            return np.full(np.shape(scores), np.nan)
+        rates = nontarget.rate(np.asarray(scores) - self._shift, quality, enrolled)
+        return np.minimum(1.0, max(1, candidates) * rates)
 
     @property
     def knows_rates(self) -> bool:
@@ -192,6 +257,23 @@ class Scorer:
         """
         calibration = self._manifest.calibration
         return None if calibration is None else float(calibration.llr(score, quality))
+
+    def none_llr(self, scores: NDArray[np.float64], quality: Quality = USUAL) -> float | None:
+        """Natural-log likelihood ratio of nobody's voice against one of those scored (n,).
+
+        Whoever of them it would be is taken to be as likely beforehand as any other: Singer and
+        Reynolds, "Analysis of multitarget detection for speaker and language recognition" (2004).
+        None for a model without calibration.
+        """
+        calibration = self._manifest.calibration
+        if calibration is None:
+            return None
+        ratios = calibration.llr(scores, quality)
+        ratios = ratios[~np.isnan(ratios)]
+        if not len(ratios):
+            return math.inf
+        highest = float(ratios.max())  # or exp might overflow
+        return math.log(len(scores) / float(np.exp(ratios - highest).sum())) - highest
 
 
 def accepts(score: float, threshold: float) -> bool:

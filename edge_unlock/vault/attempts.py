@@ -35,6 +35,10 @@ a television charges little; but among so many voices some come near. So each de
 more strictly the less there is in the bucket: ``strictness``. A television then takes what is
 refilled, no more, and the door stays open to a voice that is clearly its owner's.
 
+Of more than ``MOST_NAMED`` people who are compared with at once nobody in particular is charged
+beforehand, but the device, whose bucket bounds all attempts; who was come near to is charged
+afterwards as ever.
+
 Time is that in which the device was up, sleep included, never the wall clock: setting the clock has
 no effect. After a reboot the count goes on from where it was last written: time off is no credit,
 and a reboot ends no wait. All of this is arithmetic on a state; ``vault.turn`` makes it durable.
@@ -42,6 +46,7 @@ and a reboot ends no wait. All of this is arithmetic on a state; ``vault.turn`` 
 
 import time
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -53,6 +58,9 @@ from edge_unlock.errors import AuthenticationError, LockedOutError, VaultError
 SECONDS_PER_HOUR: Final = 3600
 MAX_STRANGERS: Final = 64
 """So many names that nobody bears are remembered with their failures."""
+
+MOST_NAMED: Final = 250
+"""Of more people at once, no bucket each is written."""
 
 _STRICTNESS: Final = ((4, 1.0), (3, 3.0), (2, 10.0))  # by tokens; with fewer, 30
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -202,10 +210,11 @@ class Attempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             for key, limits, bucket in self._buckets_of(names)
         }
         buckets = {**self.buckets, **changed}
-        known = {_DEVICE_KEY, *map(_key, enrolled)}
-        strangers = sorted(buckets.keys() - known, key=lambda key: buckets[key].run)
-        for key in strangers[: max(0, len(strangers) - MAX_STRANGERS)]:
-            del buckets[key]
+        if len(buckets) > max(MAX_STRANGERS, len(self.buckets)):
+            known = {_DEVICE_KEY, *map(bucket_key, enrolled)}
+            strangers = sorted(buckets.keys() - known, key=lambda key: buckets[key].run)
+            for key in strangers[: max(0, len(strangers) - MAX_STRANGERS)]:
+                del buckets[key]
         return msgspec.structs.replace(self, buckets=buckets, refusal_logged=False)
 
     def refund(self, names: Iterable[str], *, device: bool = True) -> "Attempts":
@@ -229,19 +238,22 @@ class Attempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """End the runs of failures of ``name`` and of the device; buckets stay as they are."""
         mine = self._accepted(self._bucket(name), when)
         device = msgspec.structs.replace(self.buckets.get(_DEVICE_KEY, Bucket()), run=0)
-        return self._having({_key(name): mine, _DEVICE_KEY: device})
+        return self._having({bucket_key(name): mine, _DEVICE_KEY: device})
 
-    def enabling(self, names: Iterable[str], when: str, *, device: bool = False) -> "Attempts":
+    def enabling(self, names: Collection[str], when: str, *, device: bool = False) -> "Attempts":
         """Fill the buckets of these names, and the ``device``'s, and end their runs of failures.
 
-        The owner's word, who has the key; also for who is enrolled anew.
+        The owner's word, who has the key; also for who is enrolled anew. More than ``MOST_NAMED``
+        are everybody: all buckets are forgotten, which says the same, and the clock begins anew.
         """
-        fresh = {_key(name): self._accepted(Bucket(), when) for name in names}
+        if len(names) > MOST_NAMED:
+            return msgspec.structs.replace(self, clock_s=0.0, buckets={})
+        fresh = {bucket_key(name): self._accepted(Bucket(), when) for name in names}
         return self._having(fresh | ({_DEVICE_KEY: Bucket()} if device else {}))
 
     def forgetting(self, name: str) -> "Attempts":
         """Drop the bucket of ``name``."""
-        buckets = {key: one for key, one in self.buckets.items() if key != _key(name)}
+        buckets = {key: one for key, one in self.buckets.items() if key != bucket_key(name)}
         return msgspec.structs.replace(self, buckets=buckets)
 
     def failed_since(self, name: str) -> Failures | None:
@@ -263,7 +275,7 @@ class Attempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         state = cls().at(now)
         buckets: dict[str, Bucket] = {}
         for subject, (failures, _, _) in old.items():
-            anyone = subject in (_key("*"), "others")
+            anyone = subject in (bucket_key("*"), "others")
             key, limits = (_DEVICE_KEY, DEVICE) if anyone else (subject, TEMPLATE)
             taken = min(failures, limits.capacity)
             bucket = Bucket(full_at=state.clock_s + taken * limits.refill_s, run=failures)
@@ -279,21 +291,22 @@ class Attempts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return bucket.full_at - self.clock_s - (limits.capacity - 1) * limits.refill_s
 
     def _bucket(self, name: str) -> Bucket:
-        return self.buckets.get(_key(name), Bucket(told=self.failed))
+        return self.buckets.get(bucket_key(name), Bucket(told=self.failed))
 
     def _buckets_of(self, names: Iterable[str]) -> list[tuple[str, Limits, Bucket]]:
-        named = [(_key(name), TEMPLATE, self._bucket(name)) for name in names]
+        named = [(bucket_key(name), TEMPLATE, self._bucket(name)) for name in names]
         return [*named, (_DEVICE_KEY, DEVICE, self.buckets.get(_DEVICE_KEY, Bucket()))]
 
     def _involved(self, name: str | None) -> list[tuple[str, Limits, str]]:
         """The key and limits of each bucket that an attempt needs, and whom to enable."""
         device = (_DEVICE_KEY, DEVICE, "")
-        return [device] if name is None else [(_key(name), TEMPLATE, f" {name}"), device]
+        return [device] if name is None else [(bucket_key(name), TEMPLATE, f" {name}"), device]
 
     def _having(self, changed: Mapping[str, Bucket]) -> "Attempts":
         return msgspec.structs.replace(self, buckets={**self.buckets, **changed})
 
 
-def _key(name: str) -> str:
+@lru_cache(maxsize=2**17)
+def bucket_key(name: str) -> str:
     """Return the key of a name: of fixed size, and of no form that a name may have."""
     return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]

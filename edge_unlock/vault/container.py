@@ -47,7 +47,10 @@ class Format:
 
 
 VAULT_FILE: Final = Format(b"EUV1", 64 * 1024)
-EXPORT_FILE: Final = Format(b"EUX1", 16 * 1024 * 1024)
+SHELF_FILE: Final = Format(b"EUV1", 8 * 1024 * 1024)
+STATE_FILE: Final = Format(b"EUV1", 64 * 1024 * 1024)
+ROLL_FILE: Final = Format(b"EUV1", 256 * 1024 * 1024)
+EXPORT_FILE: Final = Format(b"EUX1", 1024 * 1024 * 1024)
 
 
 @dataclass(frozen=True)

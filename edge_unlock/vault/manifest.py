@@ -5,13 +5,15 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from edge_unlock.errors import VaultError
 from edge_unlock.vault.container import KEY_BYTES
 from edge_unlock.vault.policy import Policy, policy_from_json, policy_to_json
 from edge_unlock.vault.record import Consent, ModelIdentity, PlaceEntry, UserEntry
 
+MAX_USERS: Final = 100_000
+"""Identification is measured up to here."""
 Entry = TypeVar("Entry", UserEntry, PlaceEntry)
 
 
@@ -20,6 +22,18 @@ class Row(Generic[Entry]):
     """A user or the place, and the one record that is theirs now."""
 
     entry: Entry
+    record_id: bytes
+    generation: int
+    digest: bytes
+    """SHA-256 of the record's file."""
+    first: int | None = None
+    """Where the template begins in a record of many; None: the record is of this one alone."""
+
+
+@dataclass(frozen=True)
+class RollRow:
+    """The record that lists the users, where they are many (``roll``)."""
+
     record_id: bytes
     generation: int
     digest: bytes
@@ -39,6 +53,8 @@ class Manifest:
     """That of the sealed state (``journal``); None as it was before there was one."""
     policy: Policy | None = None
     """None in a vault of an earlier release, until one is sealed."""
+    roll: RollRow | None = None
+    """Where the rows are listed; None: in the manifest itself, or nowhere yet."""
 
     @classmethod
     def new(cls) -> "Manifest":
@@ -49,10 +65,10 @@ class Manifest:
         """Return the manifest that the next change starts from."""
         return replace(self, generation=self.generation + 1)
 
-    def having(self, row: Row[UserEntry]) -> "Manifest":
-        """Return a manifest in which ``row`` is the one of its user."""
-        rows = {**self.rows, row.entry.name: row}
-        return replace(self, rows=MappingProxyType(rows))
+    def having(self, *rows: Row[UserEntry]) -> "Manifest":
+        """Return a manifest in which each of ``rows`` is the one of its user."""
+        present = {**self.rows, **{row.entry.name: row for row in rows}}
+        return replace(self, rows=MappingProxyType(present), roll=None)
 
     def at(self, place: Row[PlaceEntry] | None) -> "Manifest":
         """Return a manifest of a device that stands in ``place``."""
@@ -64,16 +80,20 @@ class Manifest:
 
     def emptied(self) -> "Manifest":
         """Return a manifest without rows, to be filled anew."""
-        return replace(self, rows=MappingProxyType({}), place=None)
+        return replace(self, rows=MappingProxyType({}), place=None, roll=None)
 
     def to_bytes(self) -> bytes:
-        """Return the manifest as JSON."""
-        document = {
+        """Return the manifest as JSON, without the users where a roll lists them."""
+        document: dict[str, Any] = {
             "generation": self.generation,
             "journal_key": self.journal_key.hex(),
-            "users": [_row_to_json(row, entry_to_json) for row in self.rows.values()],
             "turn": self.turn,
         }
+        if self.roll is None:
+            users = [_row_to_json(row, entry_to_json) for row in self.rows.values()]
+            document["users"] = users
+        else:
+            document["roll"] = _record_to_json(self.roll)
         if self.place is not None:
             document["place"] = _row_to_json(self.place, _place_to_json)
         if self.policy is not None:
@@ -82,10 +102,15 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Manifest":
-        """Parse what ``to_bytes`` wrote; VaultError for what it never did."""
+        """Parse what ``to_bytes`` wrote; VaultError for what it never did.
+
+        It has no rows yet where a roll lists them.
+        """
         try:
             document = json.loads(data)
-            rows = [_row_from_json(user, entry_from_json) for user in document["users"]]
+            roll = document.get("roll")
+            users = document["users"] if roll is None else ()
+            rows = [_row_from_json(user, entry_from_json) for user in users]
             place, policy = document.get("place"), document.get("policy")
             return cls(
                 int(document["generation"]),
@@ -94,6 +119,7 @@ class Manifest:
                 None if place is None else _row_from_json(place, _place_from_json),
                 None if document.get("turn") is None else int(document["turn"]),
                 None if policy is None else policy_from_json(policy),
+                None if roll is None else RollRow(*_record_from_json(roll)),
             )
         except (
             AttributeError,
@@ -173,20 +199,27 @@ def _identity_from_json(fields: Mapping[str, Any]) -> ModelIdentity:
 
 
 def _row_to_json(row: Row[Entry], to_json: Callable[[Entry], dict[str, Any]]) -> dict[str, Any]:
+    first = {} if row.first is None else {"first": row.first}
+    return {**to_json(row.entry), **_record_to_json(row), **first}
+
+
+def _row_from_json(
+    fields: Mapping[str, Any], from_json: Callable[[Mapping[str, Any]], Entry]
+) -> Row[Entry]:
+    first = fields.get("first")
+    if first is not None and (type(first) is not int or first < 0):
+        raise ValueError("a template begins nowhere on its shelf")
+    return Row(from_json(fields), *_record_from_json(fields), first)
+
+
+def _record_to_json(row: Row[Entry] | RollRow) -> dict[str, Any]:
     return {
-        **to_json(row.entry),
         "record_id": row.record_id.hex(),
         "generation": row.generation,
         "digest": row.digest.hex(),
     }
 
 
-def _row_from_json(
-    fields: Mapping[str, Any], from_json: Callable[[Mapping[str, Any]], Entry]
-) -> Row[Entry]:
-    return Row(
-        from_json(fields),
-        bytes.fromhex(fields["record_id"]),
-        fields["generation"],
-        bytes.fromhex(fields["digest"]),
-    )
+def _record_from_json(fields: Mapping[str, Any]) -> tuple[bytes, int, bytes]:
+    record_id, digest = bytes.fromhex(fields["record_id"]), bytes.fromhex(fields["digest"])
+    return record_id, fields["generation"], digest

@@ -51,6 +51,23 @@ def find_look_alike(name: str, others: Iterable[str]) -> str | None:
     return None
 
 
+class LookAlikes:
+    """Names, found again by any that looks like one of them."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[dict[str, str], dict[str, str]] = ({}, {})
+
+    def add(self, name: str) -> str | None:
+        """Add a name, unless it could be taken for one that is there: that is returned."""
+        views = _views(name)
+        for view, seen in zip(views, self._seen, strict=True):
+            if view in seen:
+                return seen[view]
+        for view, seen in zip(views, self._seen, strict=True):
+            seen[view] = name
+        return None
+
+
 def _views(name: str) -> tuple[str, str]:
     """Two views of a name, of which either makes it look like another.
 

@@ -97,6 +97,10 @@ class UserEntry:
             )
 
 
+Member = tuple[UserEntry, NDArray[np.float32]]
+"""A user, and their (n, D) unit rows."""
+
+
 @dataclass(frozen=True)
 class Template:
     """A person's enrollment, ready to be compared with."""

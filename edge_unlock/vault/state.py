@@ -12,10 +12,10 @@ from typing import Annotated, Final
 import msgspec
 
 from edge_unlock.errors import AuthenticationError
-from edge_unlock.vault.container import HEADER_BYTES, VAULT_FILE, Context, seal, unseal
+from edge_unlock.vault.container import HEADER_BYTES, STATE_FILE, Context, seal, unseal
 
 STATE: Final = "state.eus"
-STATE_LIMIT: Final = HEADER_BYTES + VAULT_FILE.max_length
+STATE_LIMIT: Final = HEADER_BYTES + STATE_FILE.max_length
 PURPOSE: Final = "state"
 LEGACY_FILES: Final = {"attempts": "attempts.eus", "audit": "audit.eus"}
 """The sections as files of their own, as they were in vaults whose manifest has no turn."""
@@ -32,12 +32,12 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def sealed(self, key: bytes, vault_id: bytes) -> bytes:
         """Return the file's bytes."""
-        return seal(msgspec.json.encode(self), key, Context(PURPOSE, vault_id))
+        return seal(msgspec.json.encode(self), key, Context(PURPOSE, vault_id), form=STATE_FILE)
 
     @classmethod
     def unsealed(cls, blob: bytes, key: bytes, vault_id: bytes) -> "State":
         """Undo ``sealed``; AuthenticationError when it is not that."""
-        return cls.parsed(unseal(blob, key, Context(PURPOSE, vault_id)))
+        return cls.parsed(unseal(blob, key, Context(PURPOSE, vault_id), form=STATE_FILE))
 
     @classmethod
     def parsed(cls, data: bytes) -> "State":

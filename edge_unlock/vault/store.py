@@ -18,14 +18,11 @@ unsettled state may be a turn ahead of the manifest, or the log a line ahead of 
 that, and the next change begins by finishing it. Everything else was put back.
 """
 
-import re
-import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,36 +34,26 @@ from edge_unlock.errors import (
     VaultError,
     VaultMissingError,
 )
-from edge_unlock.vault import transform
 from edge_unlock.vault.attempts import Attempts, uptime
-from edge_unlock.vault.container import (
-    HEADER_BYTES,
-    ID_BYTES,
-    VAULT_FILE,
-    Context,
-    Header,
-    seal,
-    unseal,
-)
+from edge_unlock.vault.container import HEADER_BYTES, VAULT_FILE, Context, Header, unseal
 from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.keys import Kek, KeySource
-from edge_unlock.vault.manifest import Entry, Row
-from edge_unlock.vault.record import (
-    ModelIdentity,
-    PlaceEntry,
-    UserEntry,
-)
+from edge_unlock.vault.manifest import MAX_USERS, Manifest, RollRow, Row
+from edge_unlock.vault.record import Member, ModelIdentity, PlaceEntry, UserEntry
+from edge_unlock.vault.records import Records
 from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.state import LEGACY_FILES, PURPOSE, STATE, STATE_LIMIT, State
 
 MANIFEST: Final = "manifest.euv"
 RECORDS: Final = "records"
-_RECORD_NAME: Final = re.compile(r"[0-9a-f]{32}\.eut")
-_RECORD_LIMIT: Final = HEADER_BYTES + VAULT_FILE.max_length
-_MANIFEST_LIMIT: Final = 2 * _RECORD_LIMIT  # the key slot, then the manifest proper
+MOST_SINGLY: Final = 100
+"""Of more who are stored at once, some thousand share a record: each takes milliseconds to open."""
+_MOST_LISTED: Final = 500
+"""More users than this never fit into the manifest's own file."""
+_MANIFEST_LIMIT: Final = 2 * (HEADER_BYTES + VAULT_FILE.max_length)
+"""The key slot, then the manifest proper."""
 _MANIFEST_SPARE: Final = 64
 """Bytes that are left free in the manifest: its turn and generation grow by digits."""
-_STORED_DTYPE: Final = np.dtype("<f4")
 
 
 class Log(Protocol):
@@ -88,7 +75,8 @@ class Store:
 
     def __init__(self, home: Directory, records: Directory, kek: Kek, source: KeySource) -> None:
         self.home = home
-        self._records = records
+        self._records = Records(records)
+        self._enrolled: _Enrolled | None = None
         self.kek = kek
         self.source = source
         self._mutex = threading.RLock()
@@ -186,15 +174,14 @@ class Store:
     def _settle(self, snapshot: Snapshot) -> None:
         state = snapshot.state
         manifest = replace(snapshot.manifest, turn=state.turn)
+        if manifest.roll is None and not _is_short(manifest):
+            manifest = replace(manifest, roll=self._records.write_roll(snapshot))
+            self._enrolled = _Enrolled.of(manifest)
         snapshot = replace(snapshot, manifest=manifest)
         self.home.replace(MANIFEST, snapshot.to_bytes())
         self.kek = snapshot.kek
         self._write(replace(snapshot, state=State(state.turn, False, state.sections)))
-        current: list[Row[Any]] = [*manifest.rows.values(), *filter(None, (manifest.place,))]
-        named = {_record_name(row.record_id) for row in current}
-        for name in self._records.names():
-            if _RECORD_NAME.fullmatch(name) and name not in named:
-                self._records.remove(name)
+        self._records.clean(self._current(manifest))
         for name in self.home.names():
             if name in LEGACY_FILES.values():
                 self.home.remove(name)
@@ -205,18 +192,19 @@ class Store:
         self.home.replace(STATE, snapshot.state.sealed(key, snapshot.vault_id))
         self._written = snapshot.state
 
-    def put(
-        self, snapshot: Snapshot, entry: UserEntry, embeddings: NDArray[np.float32]
-    ) -> Snapshot:
-        """Write a new record of (n, D) unit rows and return the snapshot that names it."""
-        row = self._write_record(snapshot, entry, embeddings)
-        return fitting(replace(snapshot, manifest=snapshot.manifest.having(row)))
+    def put(self, snapshot: Snapshot, members: Sequence[Member]) -> Snapshot:
+        """Write new records of users and return the snapshot that names them."""
+        if len(members) > MOST_SINGLY:
+            rows = list(self._records.write_shelves(snapshot, members))
+        else:
+            rows = [self._records.write(snapshot, *member) for member in members]
+        return fitting(replace(snapshot, manifest=snapshot.manifest.having(*rows)))
 
     def put_place(
         self, snapshot: Snapshot, entry: PlaceEntry, voices: NDArray[np.float32]
     ) -> Snapshot:
         """Write the place's record of (n, D) unit rows and return the snapshot that names it."""
-        row = self._write_record(snapshot, entry, voices)
+        row = self._records.write(snapshot, entry, voices)
         return fitting(replace(snapshot, manifest=snapshot.manifest.at(row)))
 
     def get(self, snapshot: Snapshot, name: str, identity: ModelIdentity) -> NDArray[np.float32]:
@@ -230,36 +218,25 @@ class Store:
                 f"{name!a} was enrolled with another model",
                 "enroll again with the present one",
             )
-        return self._read_record(snapshot, row, f"the template of {name!a}", "enroll again")
+        return self._records.read(snapshot, row, f"the template of {name!a}", "enroll again")
+
+    def get_all(self, snapshot: Snapshot, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """Return the (n, D) rows of each of these names, by name; AuthenticationError."""
+        return self._records.read_all(snapshot, [row_of(snapshot, name) for name in names])
+
+    def touch(self, snapshot: Snapshot, number: int) -> None:
+        """Do the work of opening the shelf of some user; nothing, where that one is on none."""
+        rows = list(snapshot.manifest.rows.values())
+        if rows and rows[number % len(rows)].first is not None:
+            self._records.touch(snapshot, rows[number % len(rows)])
 
     def get_place(self, snapshot: Snapshot) -> NDArray[np.float32] | None:
         """Return the (n, D) voices of the place, if one is known; AuthenticationError."""
         row = snapshot.manifest.place
         if row is None:
             return None
-        return self._read_record(snapshot, row, "what was learned of the place", "calibrate again")
-
-    def _write_record(
-        self, snapshot: Snapshot, entry: Entry, embeddings: NDArray[np.float32]
-    ) -> Row[Entry]:
-        record_id = secrets.token_bytes(ID_BYTES)
-        generation = snapshot.manifest.generation
-        payload = transform.protect(embeddings, snapshot.vmk, record_id).astype(_STORED_DTYPE)
-        context = record_context(entry, record_id, generation)
-        blob = seal(payload.tobytes(), snapshot.vmk, context)
-        self._records.replace(_record_name(record_id), blob)
-        return Row(entry, record_id, generation, sha256(blob).digest())
-
-    def _read_record(
-        self, snapshot: Snapshot, row: Row[Entry], noun: str, hint: str
-    ) -> NDArray[np.float32]:
-        blob = self._records.read(_record_name(row.record_id), _RECORD_LIMIT)
-        if sha256(blob).digest() != row.digest:
-            raise AuthenticationError(f"{noun} was altered or is an old one", hint)
-        context = record_context(row.entry, row.record_id, row.generation)
-        rows = np.frombuffer(unseal(blob, snapshot.vmk, context), dtype=_STORED_DTYPE)
-        protected = rows.reshape(-1, row.entry.identity.embedding_size)
-        return transform.recover(protected, snapshot.vmk, row.record_id)
+        noun = "what was learned of the place"
+        return self._records.read(snapshot, row, noun, "calibrate again")
 
     def _load(self) -> Snapshot:
         blob = read_manifest_file(self.home)
@@ -267,7 +244,7 @@ class Store:
         renewed = header.kek_id == self.kek.id and header.kek_parameters != self.kek.parameters
         if renewed and self.source.renewable:  # by another process; nobody has to be asked
             self.kek = self.source.recover(header.record_id, header.kek_parameters)
-        snapshot = Snapshot.from_bytes(blob, self.kek)
+        snapshot = self._with_users(Snapshot.from_bytes(blob, self.kek))
         turn = snapshot.manifest.turn
         if turn is None and STATE not in self.home.names():
             state, turn = self._legacy_state(snapshot), 0
@@ -284,6 +261,23 @@ class Store:
                 "restore the whole state directory from a backup, or remove it and enroll again",
             )
         return snapshot
+
+    def _with_users(self, snapshot: Snapshot) -> Snapshot:
+        """Return the same with who is enrolled; a list that was read once is not read again."""
+        manifest = snapshot.manifest
+        if manifest.roll is None:
+            return snapshot
+        if self._enrolled is None or self._enrolled.roll != manifest.roll:
+            rows = self._records.read_roll(snapshot, manifest.roll)
+            self._enrolled = _Enrolled.of(replace(manifest, rows=rows))
+        return replace(snapshot, manifest=replace(manifest, rows=self._enrolled.rows))
+
+    def _current(self, manifest: Manifest) -> set[bytes]:
+        """Return the ids of the records that the manifest names."""
+        others = {row.record_id for row in (manifest.place, manifest.roll) if row is not None}
+        if self._enrolled is not None and self._enrolled.roll == manifest.roll:
+            return others | self._enrolled.record_ids
+        return others | {row.record_id for row in manifest.rows.values()}
 
     def _legacy_state(self, snapshot: Snapshot) -> State:
         """Return what a vault without a turn keeps in files of their own, to be migrated."""
@@ -303,14 +297,35 @@ class Store:
         self._records.sweep()
 
 
+class _Enrolled(NamedTuple):
+    """Who is enrolled by a roll, as it was read."""
+
+    roll: RollRow | None
+    rows: Mapping[str, Row[UserEntry]]
+    record_ids: frozenset[bytes]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "_Enrolled":
+        rows = manifest.rows
+        return cls(manifest.roll, rows, frozenset(row.record_id for row in rows.values()))
+
+
 def fitting(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot; VaultError where its manifest leaves no room for what comes later.
 
     A vault filled to the last byte could not count its next turn, and nothing be removed from it.
     """
-    if len(snapshot.manifest.to_bytes()) > VAULT_FILE.max_length - _MANIFEST_SPARE:
+    manifest = snapshot.manifest
+    if len(manifest.rows) > MAX_USERS or not _is_short(replace(manifest, rows={}, roll=None)):
         raise VaultError("the vault is full", "remove a user")
     return snapshot
+
+
+def _is_short(manifest: Manifest) -> bool:
+    """Say whether users and all fit into the manifest's own file."""
+    if len(manifest.rows) > _MOST_LISTED:
+        return False
+    return len(manifest.to_bytes()) <= VAULT_FILE.max_length - _MANIFEST_SPARE
 
 
 def read_manifest_file(home: Directory) -> bytes:
@@ -326,22 +341,3 @@ def row_of(snapshot: Snapshot, name: str) -> Row[UserEntry]:
     if row is None:
         raise UnknownUserError(f"nobody named {name!a} is enrolled", "see who is: edge-unlock list")
     return row
-
-
-def record_context(entry: UserEntry | PlaceEntry, record_id: bytes, generation: int) -> Context:
-    """Return what a record is bound to: the claimed user or the microphone, and the model."""
-    identity = entry.identity
-    fields = (
-        entry.bound_to.encode(),
-        identity.model_sha256,
-        identity.feature_sha256,
-        identity.embedding_size.to_bytes(4, "big"),
-        identity.dtype.encode(),
-        transform.TRANSFORM_ID,
-        generation.to_bytes(8, "big"),
-    )
-    return Context(entry.purpose, record_id, fields)
-
-
-def _record_name(record_id: bytes) -> str:
-    return f"{record_id.hex()}.eut"

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_unlock import files
 from edge_unlock.errors import AuthenticationError, VaultError, VaultMissingError, WrongKeyError
@@ -25,19 +24,15 @@ from edge_unlock.vault.container import (
     seal,
     unseal,
 )
-from edge_unlock.vault.manifest import entry_from_json, entry_to_json
-from edge_unlock.vault.names import find_look_alike, validate_user_name
+from edge_unlock.vault.manifest import MAX_USERS, entry_from_json, entry_to_json
+from edge_unlock.vault.names import LookAlikes, validate_user_name
 from edge_unlock.vault.passphrase import Passphrase
-from edge_unlock.vault.record import UserEntry, unit_rows
-
-Member = tuple[UserEntry, NDArray[np.float32]]
-"""A user, and their (n, D) unit rows."""
+from edge_unlock.vault.record import Member, unit_rows
 
 _TYPE: Final = "export"
 _LENGTH: Final = struct.Struct(">I")
 _STORED_DTYPE: Final = np.dtype("<f4")
 _MAX_VALUES: Final = VAULT_FILE.max_length // _STORED_DTYPE.itemsize  # of one template
-_MAX_MEMBERS: Final = 256  # a manifest of 64 KiB holds fewer
 
 
 def write(path: Path, members: Iterable[Member], passphrase: Passphrase) -> None:
@@ -65,14 +60,17 @@ def read(path: Path, passphrase: Passphrase) -> list[Member]:
     Raises VaultMissingError, AuthenticationError for a file that was altered or cut, and
     WrongKeyError for the wrong passphrase.
     """
-    limit = HEADER_BYTES + EXPORT_FILE.max_length
     try:
-        with files.parent_of(path) as directory:
+        with (
+            files.parent_of(path) as directory,
             # Not required to be private: it may come on a stick whose file system has no modes.
-            blob = files.read(path.name, directory, str(path), limit, check=files.check_nothing)
+            files.opened(path.name, directory, str(path), check=files.check_nothing) as handle,
+        ):
+            blob = handle.read(HEADER_BYTES)
+            header = Header.read(blob, _TYPE, EXPORT_FILE)
+            blob += handle.read(header.length + 1)
     except VaultMissingError as error:
         raise VaultMissingError(str(error), "name a file that was exported") from error
-    header = Header.read(blob, _TYPE, EXPORT_FILE)
     if len(blob) != HEADER_BYTES + header.length or header.kek_id != passphrase.kek_id:
         raise AuthenticationError(f"{path} was altered, cut short or extended", "copy it again")
     kek = passphrase.recover(header.record_id, header.kek_parameters)
@@ -101,11 +99,12 @@ def _unpack(payload: bytes) -> list[Member]:
         (length,) = _LENGTH.unpack_from(payload)
         values = np.frombuffer(payload, _STORED_DTYPE, offset=start + length)
         document = json.loads(payload[start : start + length])
-        if not isinstance(document, list) or len(document) > _MAX_MEMBERS:
+        if not isinstance(document, list) or len(document) > MAX_USERS:
             raise TypeError("not a list of users, or of more than a vault can hold")
         members: list[Member] = []
+        known = LookAlikes()
         for entry in map(entry_from_json, document):
-            _check_name(entry.name, [other.name for other, _ in members])
+            _check_name(entry.name, known)
             size = entry.identity.embedding_size
             count = entry.utterances * size
             if count > min(len(values), _MAX_VALUES):
@@ -121,11 +120,13 @@ def _unpack(payload: bytes) -> list[Member]:
     return members
 
 
-def _check_name(name: str, others: list[str]) -> None:
-    """Raise VaultError or ValueError for a name that enrolling would have refused."""
-    if validate_user_name(name) != name or name in others:
-        raise ValueError("a name that is not normalised, or twice there")
-    alike = find_look_alike(name, others)
+def _check_name(name: str, known: LookAlikes) -> None:
+    """Raise VaultError or ValueError for a name that enrolling would have refused, else add it."""
+    if validate_user_name(name) != name:
+        raise ValueError("a name that is not normalised")
+    alike = known.add(name)
+    if alike == name:
+        raise ValueError("a name that is twice there")
     if alike is not None:
         raise VaultError(
             f"{name!a} looks like {alike!a}",

@@ -4,6 +4,8 @@ All of it happens under the vault's lock and on its present state. Nothing may b
 ``charge`` has returned, for then it is on the disk; a kill at any moment leaves it charged.
 """
 
+from functools import cached_property
+
 from edge_unlock.vault.attempts import Attempts
 from edge_unlock.vault.audit import AuditLog
 from edge_unlock.vault.journal import Journal
@@ -11,7 +13,13 @@ from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import ModelIdentity, Place, Template
 from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.store import Store
-from edge_unlock.vault.templates import decoy_of, place_of, template_of, templates_of
+from edge_unlock.vault.templates import (
+    decoy_of,
+    named_templates,
+    place_of,
+    template_of,
+    templates_of,
+)
 
 ATTEMPTS = "attempts"
 
@@ -36,7 +44,7 @@ class Turn:
         """Raise PolicyError if decisions are to be made by another policy than this."""
         self._snapshot.agreeing(policy)
 
-    @property
+    @cached_property
     def enrolled(self) -> list[str]:
         """The names of who is enrolled."""
         return sorted(self._snapshot.manifest.rows)
@@ -48,7 +56,7 @@ class Turn:
         """
         if name in self._snapshot.manifest.rows:
             return template_of(self._store, self._snapshot, name, identity)
-        return decoy_of(self._snapshot, name, identity)
+        return decoy_of(self._store, self._snapshot, name, identity)
 
     def templates(self, identity: ModelIdentity) -> list[Template]:
         """Return the templates of this model, as ``Vault.templates`` does."""
@@ -59,7 +67,7 @@ class Turn:
         rows = self._snapshot.manifest.rows
         fresh = [one for one in self.enrolled if rows[one].entry.identity == identity]
         others = [one for one in fresh if one != name][:most]
-        return [template_of(self._store, self._snapshot, one, identity) for one in others]
+        return named_templates(self._store, self._snapshot, others)
 
     def place(self, identity: ModelIdentity, microphone: str) -> Place | None:
         """Return what was learned of the place, as ``Vault.place`` does."""

@@ -5,7 +5,7 @@ need a counter outside of the disk. Keys are in memory while it is open; Python 
 """
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from edge_unlock.vault.passphrase import Passphrase
 from edge_unlock.vault.policy import Policy
 from edge_unlock.vault.record import (
     Consent,
+    Member,
     ModelIdentity,
     Place,
     PlaceEntry,
@@ -45,7 +46,6 @@ from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.sources import kind_of
 from edge_unlock.vault.store import MANIFEST, Store, fitting, read_manifest_file, row_of
 from edge_unlock.vault.templates import place_of, template_of, templates_of
-from edge_unlock.vault.transfer import Member
 from edge_unlock.vault.turn import ATTEMPTS, Turn
 
 _NEW_ID = ".new-vault-id"  # as a temporary file it goes when the vault is committed
@@ -224,7 +224,7 @@ class Vault(Closing):
             now = utc_now()
             created = present.entry.created if present else now
             entry = UserEntry(name, created, now, len(rows), consent, identity, operating_point)
-            following = self._store.put(snapshot.following(), entry, rows)
+            following = self._store.put(snapshot.following(), [(entry, rows)])
             following = following if policy is None else fitting(following.agreeing(policy))
             attempts = self._attempts(snapshot).enabling([name], now)
             self._commit(following, attempts, "enrolled", user=name)
@@ -241,7 +241,7 @@ class Vault(Closing):
             rows = unit_rows([*present, *added], identity.embedding_size)
             old = row_of(snapshot, name).entry
             entry = replace(old, updated=utc_now(), utterances=len(rows))
-            following = self._store.put(snapshot.following(), entry, rows)
+            following = self._store.put(snapshot.following(), [(entry, rows)])
             self._commit(following, self._attempts(snapshot), "added", user=name)
 
     def template(self, name: str, identity: ModelIdentity) -> Template:
@@ -273,10 +273,10 @@ class Vault(Closing):
         Raises UnknownUserError.
         """
         with self._store.writing() as snapshot:
-            names = list(snapshot.manifest.rows)
+            attempts = self._attempts(snapshot)
+            names: Collection[str] = snapshot.manifest.rows
             if name is not None:
                 names = [row_of(snapshot, validate_user_name(name)).entry.name]
-            attempts = self._attempts(snapshot)
             attempts = attempts.enabling(names, utc_now(), device=name is None)
             # following: what a running listener has prepaid is gone, and it must see that
             self._commit(snapshot.following(), attempts, "enabled", user=name)
@@ -363,7 +363,7 @@ class Vault(Closing):
         cls,
         home: Path,
         key_source: KeySource,
-        members: Iterable[Member],
+        members: Sequence[Member],
         policy: Policy | None,
     ) -> Self:
         directory = Directory.create(home)
@@ -379,8 +379,7 @@ class Vault(Closing):
                 key_source.keep(vault_id, kek, None)
                 vault._store.afterwards(lambda: key_source.settle(vault_id, kek))
                 vault.audit.create(snapshot)
-                for entry, embeddings in members:
-                    snapshot = vault._store.put(snapshot, entry, embeddings)
+                snapshot = vault._store.put(snapshot, members)
                 attempts = Attempts().at(uptime()).enabling(snapshot.manifest.rows, utc_now())
                 vault._commit(snapshot, attempts, "created")
         except BaseException:
@@ -392,12 +391,9 @@ class Vault(Closing):
         return Attempts.from_bytes(self._journal.load(snapshot)).at(uptime())
 
     def _members(self, snapshot: Snapshot, without: str | None = None) -> list[Member]:
-        entries = [row.entry for row in snapshot.manifest.rows.values()]
-        return [
-            (entry, self._store.get(snapshot, entry.name, entry.identity))
-            for entry in entries
-            if entry.name != without
-        ]
+        rows = snapshot.manifest.rows
+        found = self._store.get_all(snapshot, [name for name in rows if name != without])
+        return [(row.entry, found[name]) for name, row in rows.items() if name != without]
 
     def _renewed(
         self, snapshot: Snapshot, without: str | None = None, *, keep_place: bool = True
@@ -431,9 +427,7 @@ class Vault(Closing):
         snapshot = snapshot.rekeyed(kek)
         if keep_place and place is not None and voices is not None:
             snapshot = self._store.put_place(snapshot, place.entry, voices)
-        for entry, embeddings in members:
-            snapshot = self._store.put(snapshot, entry, embeddings)
-        return snapshot
+        return self._store.put(snapshot, members)
 
     def _commit(
         self, snapshot: Snapshot, attempts: Attempts, event: str, **fields: str | int | None

@@ -106,6 +106,32 @@ def test_identify_does_not_name_a_stranger(enrolled, people):
     assert json.loads(result.stdout)["user"] is None
 
 
+def test_identify_ranks_candidates_and_none_of_them(enrolled, people):
+    assert enrolled.enroll("bob", people["bob"][:4]).exit_code == 0
+    heard = ("identify", "--top", "5", "--input", people["bob"][4])
+    plain = json.loads(enrolled.run(*heard, "--json").stdout)
+    assert [one["user"] for one in plain["candidates"]] == ["bob", "alice"]
+    assert set(plain["candidates"][0]) == {"user", "match"} and "none_llr" not in plain
+    told = json.loads(enrolled.run(*heard, "--json", "--show-scores").stdout)
+    bob, alice = told["candidates"]
+    assert bob["llr"] == told["llr"] > 0 > alice["llr"] and told["none_llr"] < 0
+    lines = enrolled.run(*heard, "--show-scores").stdout.splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["bob", "alice", "none"]
+    (one, two) = enrolled.run(*heard, "--top", "1").stdout.splitlines()
+    assert one.startswith("accepted: bob") and two.split()[:2] == ["1", "bob"]
+    assert "candidates" not in json.loads(enrolled.run(*heard[:1], *heard[3:], "--json").stdout)
+
+
+def test_identify_ranks_candidates_for_a_stranger_too(enrolled, people):
+    heard = ("identify", "--top", "5", "--input", people["bob"][4])
+    result = enrolled.run(*heard)
+    assert result.exit_code == 3
+    assert [line.split()[1] for line in result.stdout.splitlines()[1:]] == ["alice", "none"]
+    told = json.loads(enrolled.run(*heard, "--json", "--show-scores").stdout)
+    assert told["user"] is None and told["none_llr"] > 0 > told["candidates"][0]["llr"]
+    assert enrolled.run("identify", "--top", "-1").exit_code == 2
+
+
 def test_raw_samples_come_from_standard_input(enrolled, people):
     samples, _ = soundfile.read(people["alice"][4], dtype="int16")
     result = enrolled.run("verify", "alice", "--input", "-", stdin=samples.tobytes())

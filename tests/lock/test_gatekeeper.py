@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import asdict
 
 from edge_unlock.encoder.calibration import Quality
+from edge_unlock.encoder.gallery import Gallery
 from edge_unlock.errors import AuthenticationError, PolicyError
 from edge_unlock.lock.gatekeeper import Gatekeeper
 from edge_unlock.lock.hearing import Heard
@@ -109,7 +110,7 @@ def test_an_acceptance_that_cannot_be_recorded_is_none(gatekeeper, heard, tmp_pa
 
 
 def test_a_nan_score_is_rejected(gatekeeper, heard, monkeypatch):
-    monkeypatch.setattr(Scorer, "score", lambda *_: math.nan)
+    monkeypatch.setattr(Gallery, "scores", lambda self, _: np.full(len(self), math.nan))
     assert gatekeeper.judge(heard["alice"][4]).decision == "rejected"
 
 
@@ -166,7 +167,7 @@ def test_a_name_that_nobody_bears_is_rejected_like_any_other(vault, recognizer, 
 
 
 def test_nobody_is_accepted_as_nobody(vault, recognizer, heard, monkeypatch):
-    monkeypatch.setattr(Scorer, "score", lambda *_: 1.0)
+    monkeypatch.setattr(Gallery, "scores", lambda self, _: np.ones(len(self)))
     assert Gatekeeper(vault, recognizer, "zoe").judge(heard["alice"][4]).decision == "rejected"
 
 
@@ -206,12 +207,10 @@ def test_what_was_prepaid_is_charged_again_once_the_owner_enables(listening, hea
     assert runs(vault) == [1, 1]
 
 
-def test_what_comes_near_is_charged(listening, heard, vault, monkeypatch):
+def test_what_comes_near_is_charged(listening, heard, vault, package, monkeypatch):
     decision = listening.judge(heard["bob"][4])
-    near = Scorer.threshold
-    monkeypatch.setattr(
-        Scorer, "score", lambda self, *_: near(self, quality=Quality(decision.seconds)) - 0.01
-    )
+    near = Scorer(package).threshold(quality=Quality(decision.seconds)) - 0.01
+    monkeypatch.setattr(Gallery, "scores", lambda self, _: np.full(len(self), near))
     for _ in range(3):
         assert listening.judge(heard["bob"][4]).reason == "voice does not match"
     assert runs(vault) == [3, 3]
@@ -315,3 +314,63 @@ def test_a_glance_hears_no_faults_and_no_lockout(listening, heard, vault):
         turn.charge(attempts)
     assert listening.glance(begun(heard["alice"][4], 0.7)) is None
     assert listening.judge(heard["alice"][4]).decision == "locked out"
+
+
+@pytest.fixture
+def bob(vault, identity, encoder, heard):
+    """Bob, enrolled beside Alice."""
+    rows = np.stack([encoder.embed_pieces(h.segment.samples for h in u) for u in heard["bob"][:4]])
+    vault.enroll("bob", rows, identity, CONSENT)
+
+
+@pytest.fixture(params=[250, 0], ids=["few", "many"])
+def most_named(request, monkeypatch):
+    """As of few people, and as of more than are charged by name."""
+    monkeypatch.setattr("edge_unlock.lock.gatekeeper.MOST_NAMED", request.param)
+    return request.param
+
+
+def test_before_a_comparison_all_are_charged_or_of_many_the_device(
+    vault, recognizer, heard, bob, most_named, monkeypatch
+):
+    def fail(*_):
+        raise RuntimeError("killed")
+
+    anyone = Gatekeeper(vault, recognizer)
+    monkeypatch.setattr(Gallery, "scores", fail)
+    with pytest.raises(RuntimeError):
+        anyone.judge(heard["alice"][4])
+    assert counters(vault).buckets["device"].run == 1
+    assert runs(vault) == ([1, 1, 1] if most_named else [0, 0, 1])
+
+
+def test_who_was_come_near_to_is_charged_among_many_too(
+    vault, recognizer, heard, package, bob, most_named, monkeypatch
+):
+    anyone = Gatekeeper(vault, recognizer)
+    seconds = anyone.judge(heard["alice"][4]).seconds
+    near = Scorer(package).threshold(candidates=2, quality=Quality(seconds), enrolled=4) - 0.01
+    monkeypatch.setattr(Gallery, "scores", lambda *_: np.array([near, -1.0], dtype=np.float32))
+    for _ in range(3):
+        assert anyone.judge(heard["alice"][4]).reason == "voice does not match"
+    assert runs(vault) == [0, 3, 3]
+
+
+def test_who_is_locked_out_is_not_compared_and_others_are(
+    vault, package, encoder, identity, heard, bob, most_named
+):
+    anyone, alice = (
+        Gatekeeper(vault, Recognizer(encoder, Scorer(package), identity), name)
+        for name in (None, "alice")
+    )
+    assert anyone.judge(heard["alice"][4]).user == "alice"
+    for _ in range(TEMPLATE.capacity):
+        assert alice.judge(heard["bob"][4]).decision == "rejected"
+    assert anyone.judge(heard["alice"][4]).user is None
+    assert anyone.judge(heard["bob"][4]).user == "bob"
+    with vault.turn() as turn:
+        attempts = turn.attempts
+        for _ in range(TEMPLATE.capacity):
+            attempts = attempts.charge(["bob"]).refund([])
+        turn.finish(attempts, "rejected")
+    assert anyone.judge(heard["bob"][4]).decision == "locked out"

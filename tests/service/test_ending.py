@@ -6,6 +6,15 @@ import pytest
 from edge_unlock.service.ending import SIGNALS, Ending
 
 
+@pytest.fixture(autouse=True)
+def signals_end_programs():
+    """Whoever started the tests may have had signals ignored (nohup)."""
+    before = [(number, signal.signal(number, signal.SIG_DFL)) for number in SIGNALS]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
 def test_the_first_signal_ends_and_later_ones_break_off_nothing():
     with Ending() as ending:
         ending.check()

@@ -14,6 +14,7 @@ from edge_unlock.vault import (
     ModelIdentity,
     Passphrase,
     Vault,
+    store,
 )
 from edge_unlock.vault.attempts import uptime
 
@@ -21,6 +22,7 @@ SIZE = 8  # cheap: the tests are about bytes, not voices
 MODEL = ModelIdentity(b"m" * 32, b"f" * 32, SIZE)
 CONSENT = Consent("2025-01-31T12:00:00+00:00", "unlocking the door")
 LINES = 5  # created, enrolled twice, rejected, accepted
+AS_MANY = "as many"
 PHRASE = "correct horse battery"
 
 
@@ -39,7 +41,15 @@ def key(tmp_path: Path) -> KeyFile:
 
 
 @pytest.fixture
-def home(tmp_path: Path, key: KeyFile) -> Path:
+def stored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How: a record each, or, for tests that ask for it ``AS_MANY``, as vaults of many are."""
+    if getattr(request, "param", None) == AS_MANY:
+        monkeypatch.setattr(store, "MOST_SINGLY", 0)
+        monkeypatch.setattr(store, "_MOST_LISTED", 0)
+
+
+@pytest.fixture
+def home(tmp_path: Path, key: KeyFile, stored: None) -> Path:
     """A vault of Ana (seed 1) and Bo (seed 2), with a failure and LINES audit lines."""
     home = tmp_path / "vault"
     with Vault.create(home, key) as vault:

@@ -23,6 +23,7 @@ from edge_unlock.encoder.calibration import Quality
 from edge_unlock.encoder.package import ModelPackage
 from edge_unlock.lock.gatekeeper import Gatekeeper
 from edge_unlock.lock.hearing import Heard
+from edge_unlock.scoring.candidates import Floats
 from edge_unlock.scoring.recognizer import Comparison, Recognizer, Voice
 from edge_unlock.scoring.scorer import Scorer
 from edge_unlock.segmentation.segment import Segment
@@ -47,7 +48,7 @@ class Prepared(Recognizer):
     def hear(self, segments: object, embedding: object = None) -> Voice:
         return next(self._voices)
 
-    def compare(self, voice: Voice, strictness: dict[str, float]) -> Comparison:
+    def compare(self, voice: Voice, strictness: Floats) -> Comparison:
         comparison = super().compare(voice, strictness)
         if comparison.near or comparison.decision.user is not None or self.charges_all:
             self.report()

@@ -12,7 +12,7 @@ import pytest
 
 from edge_unlock.vault import KeyFile, KeySource, Vault, audit
 
-from .conftest import CONSENT, LINES, MODEL, fail, passphrase, use_everything, voice
+from .conftest import AS_MANY, CONSENT, LINES, MODEL, fail, passphrase, use_everything, voice
 
 KILLS = 200
 
@@ -102,6 +102,7 @@ def attempt(vault: Vault, _: Path) -> None:
     fail(vault, "Bo")
 
 
+@pytest.mark.parametrize("stored", ["as few", AS_MANY], indirect=True)
 @pytest.mark.parametrize("change", [enroll, add, remove, rekey, append, rotate, attempt])
 def test_killed_before_each_system_call(
     home: Path, key: KeyFile, change: Callable[[Vault, Path], None]

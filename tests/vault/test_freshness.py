@@ -16,7 +16,7 @@ from edge_unlock.vault.attempts import TEMPLATE
 from edge_unlock.vault.state import LEGACY_FILES, STATE
 from edge_unlock.vault.store import MANIFEST
 
-from .conftest import LINES, MODEL, check, fail
+from .conftest import AS_MANY, LINES, MODEL, check, fail
 
 PARTS = ("manifest.euv", "state.eus", "audit.log", "records")
 
@@ -58,6 +58,7 @@ def outcome(home: Path, key: KeyFile) -> str:
         return "refused"
 
 
+@pytest.mark.parametrize("stored", ["as few", AS_MANY], indirect=True)
 @pytest.mark.parametrize(
     ("change", "present"),
     [(five_failures, "Ana+Bo, locked out"), (remove, "Ana"), (rekey, "Ana+Bo")],

@@ -7,6 +7,7 @@ import click
 
 from edge_unlock_convert.commands.naming import named, naming_options
 from edge_unlock_convert.commands.quantize import PATH
+from edge_unlock_convert.commands.writing import write
 from edge_unlock_convert.terminal import show, stage
 
 
@@ -38,7 +39,6 @@ def compare(**options: Any) -> None:
         compare_on_speech,
     )
     from edge_unlock_convert.packaging.manifest import FOLDED
-    from edge_unlock_convert.packaging.package import write_file
     from edge_unlock_convert.speech import Source, Speech
 
     package = ModelPackage.load(options["package"])
@@ -71,10 +71,10 @@ def compare(**options: Any) -> None:
                 "there are no trials to draw",
                 "Give speech in one folder a speaker, with four recordings or more of each.",
             )
-        write_file(options["png_path"], plot.draw(trials, result.error_rates.threshold))
+        write(options["png_path"], plot.draw(trials, result.error_rates.threshold))
     if options["json_path"] == Path("-"):
         click.echo(result.to_json(), nl=False)
         return
     if options["json_path"]:
-        write_file(options["json_path"], result.to_json())
+        write(options["json_path"], result.to_json())
     show(quantization_rows(result), f"{options['checkpoint']} and {options['package']}")

@@ -1,19 +1,28 @@
-"""``evaluate``: measures a package beside other encoders, and writes it into its card."""
+"""``evaluate``: the error rates of a package on anybody's speech."""
 
-import json
-from collections.abc import Mapping
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_unlock_convert.commands.writing import make_directory, write
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
-    from edge_unlock_convert.evaluation.evaluate import Row
-    from edge_unlock_convert.scoring.thresholds import Rates
+    from edge_unlock.encoder.package import ModelPackage
+    from edge_unlock_convert.evaluation.design import Design
+    from edge_unlock_convert.evaluation.extraction import Workers
+    from edge_unlock_convert.evaluation.listening import System
 
+PATH = click.Path(path_type=Path)
 EXISTING = click.Path(path_type=Path, exists=True)
+ENROLLED = 3
+"""Utterances that make a template, as on the device."""
+OF_ANYBODY = ("trials", "split", "sessions", "enroll", "cuts", "out", "workers", "scheduler")
+"""Options that do not go with ``--checkpoint``."""
 
 
 @click.command()
@@ -21,140 +30,163 @@ EXISTING = click.Path(path_type=Path, exists=True)
 @click.option(
     "--speech",
     type=EXISTING,
-    required=True,
-    help="A folder a speaker, or a manifest; with --checkpoint one with the splits eval, train "
-    "(held-out speakers, cohort) and noise.",
+    help="A folder a speaker, or a manifest; with --trials where its recordings lie [default: "
+    "beside the list]; with --checkpoint a manifest with the splits eval, train and noise.",
+)
+@click.option(
+    "--trials", type=EXISTING, help="A list: `1 enroll.wav test.wav`, or Kaldi's with its wav.scp."
 )
 @click.option("--split", help="Split of a manifest [default: all of it; with --checkpoint: eval].")
 @click.option(
-    "--checkpoint",
-    "source",
-    type=EXISTING,
-    help="The directory of this project's training that the package was made of: tells of "
-    "conditions, groups and decisions, too.",
+    "--sessions",
+    help="A table of the columns path and session (or call, day), or `folders` for speech in "
+    "speaker/session/*.wav: speakers are then compared with another session of theirs.",
 )
+@click.option(
+    "--enroll",
+    type=click.IntRange(1, 100),
+    help="Utterances that make a template; a list of trials says it itself [default: 3]",
+)
+@click.option(
+    "--cut", "cuts", type=click.FloatRange(0.5, 60), multiple=True, help="Compare so many seconds."
+)
+@click.option("--out", type=PATH, help="Write report.html, its pictures and figures.json here.")
+@click.option("--json", "output", type=PATH, help="Write the figures to this file.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes [default: one a core].")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster that hears the speech.")
+@click.option("--cache", type=PATH, help="Keeps what was heard [default: the user's cache].")
 @click.option(
     "--system", "others", multiple=True, metavar="NAME=module:function", help="Another encoder."
 )
-@click.option("--cache", type=click.Path(path_type=Path), help="For embeddings, with --checkpoint.")
-@click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures here.")
-@click.option("--card", "into_card", is_flag=True, help="Write the tables into the package's card.")
-@click.option("--draws", default=100, show_default=True, help="Resamplings for the intervals.")
-def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
-    package: Path,
-    speech: Path,
-    split: str | None,
-    source: Path | None,
-    others: tuple[str, ...],
-    cache: Path | None,
-    output: Path | None,
-    into_card: bool,
-    draws: int,
-) -> None:
+@click.option(
+    "--draws",
+    type=click.IntRange(0, 10_000),
+    default=100,
+    show_default=True,
+    help="Resamplings for the intervals.",
+)
+@click.option(
+    "--checkpoint",
+    type=EXISTING,
+    help="The directory of this project's training that the package was made of: tells of noise, "
+    "rooms and decisions, too.",
+)
+@click.option("--card", is_flag=True, help="Write the tables into the package's card.")
+def evaluate(**options: Any) -> None:
     """Measure a package beside other encoders, and print the tables.
 
-    Any package on any speech that names its speakers, four recordings or more of each.
+    Any package on any speech that names its speakers, or on a list of trials. What was heard is
+    kept: the same command goes on where it was interrupted.
     """
-    if source is None:
-        if cache is not None or into_card:
-            raise click.UsageError("--cache and --card belong to --checkpoint.")
-        _outside(package, speech, split, others, output, draws)
+    if options["checkpoint"] is not None:
+        _of_training(options)
         return
-    if cache is None or split is not None:
-        raise click.UsageError("--checkpoint needs --cache, and takes no --split.")
-    from edge_unlock.encoder.package import ModelPackage
-    from edge_unlock_convert.evaluation import evaluate as measuring
-    from edge_unlock_convert.evaluation import groups
-    from edge_unlock_convert.packaging import card, ship
-    from edge_unlock_convert.packaging.package import write_file
-    from edge_unlock_convert.training.recipe import Recipe
+    if options["card"]:
+        raise click.UsageError("--card belongs to --checkpoint.")
+    if options["speech"] is None and options["trials"] is None:
+        raise click.UsageError("Give --speech, or a list of --trials.")
+    if options["trials"] is not None and options["enroll"] is not None:
+        raise click.UsageError("--enroll makes trials of speech, and --trials has its own.")
+    if options["trials"] is not None and options["sessions"] is not None:
+        raise click.UsageError("With --trials, sessions are those of the manifest's column.")
+    if options["scheduler"] is not None and options["workers"] is not None:
+        raise click.UsageError("--workers are of this machine, and --scheduler has its own.")
+    _of_anybody(options)
 
-    recipe = Recipe.load(source / "recipe.toml")
-    systems = [
-        measuring.package_system(package),
-        measuring.checkpoint_system(source),
-        *map(measuring.other_system, others),
-    ]
-    parts = ship.Parts.read(speech, recipe)
-    cohort = ship.one_piece_a_speaker(
-        parts.trained, ship.COHORT_SPEAKERS, groups.RATE_HZ, recipe.seed + 1
+
+def _of_training(options: dict[str, Any]) -> None:
+    from edge_unlock_convert.commands.recipe import evaluate_training
+
+    given = [name for name in OF_ANYBODY if options[name]]
+    if given or options["cache"] is None or options["speech"] is None:
+        raise click.UsageError(
+            "--checkpoint needs --speech and --cache, and takes of the rest only --system, --json, "
+            "--card and --draws."
+        )
+    evaluate_training(
+        options["package"],
+        options["speech"],
+        options["checkpoint"],
+        options["others"],
+        options["cache"],
+        options["output"],
+        options["card"],
+        options["draws"],
     )
-    evaluation = measuring.Evaluation(systems, cohort, parts.held_out, cache, draws)
-    noise = groups.split_noise(speech, training=False)
-    rows = measuring.table(evaluation, groups.groups(speech, recipe), noise)
-    decisions = measuring.decisions(ModelPackage.load(package), speech, recipe)
-    text = f"{error_table(rows)}\n{decision_table(decisions)}"
-    if output is not None:
-        figures: dict[str, Any] = {
-            "error_rates": [row._asdict() for row in rows],
-            "decisions": {
-                point: {speech: rates._asdict() for speech, rates in found.items()}
-                for point, found in decisions.items()
-            },
-        }
-        write_file(output, json.dumps(figures, indent=1).encode() + b"\n")
-    if into_card:
-        card.fill(package / card.NAME, text)
-    click.echo(text)
 
 
-def _outside(
-    path: Path,
-    speech: Path,
-    split: str | None,
-    others: tuple[str, ...],
-    output: Path | None,
-    draws: int,
-) -> None:
+def _of_anybody(options: dict[str, Any]) -> None:
     from edge_unlock.encoder.package import ModelPackage
-    from edge_unlock_convert.evaluation import evaluate as measuring
-    from edge_unlock_convert.evaluation.outside import measure
-    from edge_unlock_convert.packaging.package import write_file
-    from edge_unlock_convert.speech import Source, Speech
+    from edge_unlock_convert.evaluation.cache import Cache, usual_directory
+    from edge_unlock_convert.evaluation.listening import System
+    from edge_unlock_convert.evaluation.measurement import Means, evaluate
+    from edge_unlock_convert.evaluation.text import text
     from edge_unlock_convert.terminal import stage
 
-    package = ModelPackage.load(path)
-    systems = [measuring.package_system(path), *map(measuring.other_system, others)]
-    heard = Speech(Source(speech, split))
-    with stage("reading the speech", len(heard)) as progress:
-        rows = measure(package, systems, heard, draws, progress)
-    if output is not None:
-        figures = {"error_rates": [row._asdict() for row in rows]}
-        write_file(output, json.dumps(figures, indent=1).encode() + b"\n")
-    click.echo(error_table(rows))
+    package = ModelPackage.load(options["package"])
+    systems = [System(package.manifest.name, package), *map(_other, options["others"])]
+    if options["out"] is not None:
+        make_directory(options["out"])
+    with stage("looking through the speech", None):
+        design = _design(options)
+    cache = Cache(options["cache"] or usual_directory())
+    with cache, _workers(options) as workers:
+        means = Means(cache, workers, stage, options["draws"], sorted(set(options["cuts"])))
+        found = evaluate(package, systems, design, means).about(_subject(package, options))
+    if options["output"] is not None:
+        write(options["output"], found.result.to_json())
+    if options["out"] is not None:
+        from edge_unlock_convert.evaluation import report
+
+        for name, data in report.files(found).items():
+            write(options["out"] / name, data)
+        click.echo(f"wrote {options['out'] / report.PAGE}", err=True)
+    click.echo(text(found.result), nl=False)
 
 
-def error_table(rows: "Sequence[Row]") -> str:
-    """The rows as Markdown."""
-    lines = [
-        "| encoder | speech | condition | enrolled with | score | speakers | EER % (95%) "
-        "| FRR % at FAR 1e-2 (95%) |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row.system} | {row.corpus} | {row.condition} | {row.enroll} "
-            f"| {row.scoring} | {row.speakers} "
-            f"| {_percent(row.eer, row.eer_interval)} | {_percent(row.frr, row.frr_interval)} |"
-        )
-    return "\n".join(lines) + "\n"
+def _subject(package: "ModelPackage", options: dict[str, Any]) -> dict[str, str]:
+    """What was measured, in words."""
+    manifest = package.manifest
+    said = {
+        "package": f"{manifest.name}, version {manifest.version}",
+        "SHA-256 of its manifest": package.manifest_sha256.hex(),
+    }
+    for name in ("speech", "split", "trials", "sessions"):
+        if options[name] is not None:
+            said[name] = str(options[name])
+    if options["trials"] is not None:
+        said["SHA-256 of the trials"] = sha256(options["trials"].read_bytes()).hexdigest()
+    else:
+        said["enrolled with"] = f"{options['enroll'] or ENROLLED} utterances"
+    said["edge-unlock"] = version("edge-unlock")
+    return said
 
 
-def decision_table(decisions: Mapping[str, Mapping[str, "Rates"]]) -> str:
-    """What the device decides at its thresholds, as Markdown."""
-    lines = [
-        "| operating point | speech | targets | FAR % | FRR % |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for point, found in decisions.items():
-        for speech, rates in found.items():
-            lines.append(
-                f"| {point} | {speech} | {rates.targets} | {100 * rates.false_accepts:.2f} "
-                f"| {100 * rates.false_rejects:.1f} |"
-            )
-    return "\n".join(lines) + "\n"
+def _workers(options: dict[str, Any]) -> "AbstractContextManager[Workers]":
+    if options["scheduler"] is not None:
+        from edge_unlock_convert.evaluation.cluster import cluster_workers
+
+        return cluster_workers(options["scheduler"])
+    from edge_unlock_convert.evaluation.extraction import local_workers
+
+    return local_workers(options["workers"])
 
 
-def _percent(value: float, interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"{100 * value:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+def _other(argument: str) -> "System":
+    from edge_unlock_convert.evaluation.listening import System
+
+    name, _, function = argument.partition("=")
+    return System(name, None, function)
+
+
+def _design(options: dict[str, Any]) -> "Design":
+    from edge_unlock_convert.evaluation import material, trial_list
+    from edge_unlock_convert.evaluation.design import all_pairs
+
+    speech, trials = options["speech"], options["trials"]
+    if trials is None:
+        found = material.read(speech, options["split"], options["sessions"])
+        return all_pairs(found, options["enroll"] or ENROLLED)
+    known = {} if speech is None else material.by_path(speech, options["split"])
+    root = speech if speech is None or speech.is_dir() else speech.parent
+    return trial_list.read(trials, root, known)

@@ -1,4 +1,4 @@
-"""Writes a model package, or a file of figures, whole or not at all."""
+"""Writes a model package whole or not at all."""
 
 import contextlib
 import os
@@ -77,24 +77,6 @@ def write_package(directory: Path, files: Mapping[str, bytes], *, replace: bool)
     finally:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file that appears complete or not at all; until then what stands there stays.
-
-    Raises ``ConversionError`` when the disk is full or the place cannot be written.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a device or a pipe keeps its place
-            return
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as made:
-            _write(Path(made) / path.name, data)
-            (Path(made) / path.name).replace(path)
-    except OSError as error:
-        raise ConversionError(
-            f"cannot write {path}: {error.strerror}", "Make room, or choose another path."
-        ) from error
 
 
 def _write(path: Path, data: bytes) -> None:

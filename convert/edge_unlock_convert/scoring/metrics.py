@@ -30,6 +30,28 @@ class DetCurve(NamedTuple):
     far: Floats
     frr: Floats
 
+    def eer(self) -> float:
+        """Equal-error rate in [0, 1]: where the rates cross, interpolated between thresholds."""
+        _, far, frr = self
+        after = int(np.argmax(frr >= far))
+        if frr[after] == far[after] or after == 0:
+            return float((frr[after] + far[after]) / 2)
+        gap_before = far[after - 1] - frr[after - 1]
+        share = gap_before / (gap_before + frr[after] - far[after])
+        return float(frr[after - 1] + share * (frr[after] - frr[after - 1]))
+
+    def min_dcf(
+        self, prior: float = 0.01, miss_cost: float = 1.0, false_accept_cost: float = 1.0
+    ) -> float:
+        """NIST's normalized minimum detection cost."""
+        miss, false_accept = prior * miss_cost, (1 - prior) * false_accept_cost
+        least = np.min(miss * self.frr + false_accept * self.far)
+        return float(least / min(miss, false_accept))
+
+    def frr_at(self, far: float) -> float:
+        """The false-reject rate at the lowest threshold whose FAR is at most ``far``."""
+        return float(self.frr[np.argmax(self.far <= far + 1e-12)])
+
 
 def det_curve(target: ArrayLike, nontarget: ArrayLike) -> DetCurve:
     """The trade of false accepts and false rejects over every threshold that matters.
@@ -47,14 +69,8 @@ def det_curve(target: ArrayLike, nontarget: ArrayLike) -> DetCurve:
 
 
 def eer(target: ArrayLike, nontarget: ArrayLike) -> float:
-    """Equal-error rate in [0, 1]: where FAR and FRR cross, interpolated between thresholds."""
-    _, far, frr = det_curve(target, nontarget)
-    after = int(np.argmax(frr >= far))
-    if frr[after] == far[after] or after == 0:
-        return float((frr[after] + far[after]) / 2)
-    gap_before = far[after - 1] - frr[after - 1]
-    share = gap_before / (gap_before + frr[after] - far[after])
-    return float(frr[after - 1] + share * (frr[after] - frr[after - 1]))
+    """Equal-error rate in [0, 1]: see ``DetCurve.eer``."""
+    return det_curve(target, nontarget).eer()
 
 
 class OperatingRate(NamedTuple):
@@ -88,9 +104,7 @@ def min_dcf(
     false_accept_cost: float = 1.0,
 ) -> float:
     """NIST's normalized minimum detection cost; 1 is that of a system which ignores the voice."""
-    _, far, frr = det_curve(target, nontarget)
-    miss, false_accept = prior * miss_cost, (1 - prior) * false_accept_cost
-    return float(np.min(miss * frr + false_accept * far) / min(miss, false_accept))
+    return det_curve(target, nontarget).min_dcf(prior, miss_cost, false_accept_cost)
 
 
 def cllr(target_llr: ArrayLike, nontarget_llr: ArrayLike) -> float:
@@ -153,6 +167,12 @@ class Trials(NamedTuple):
     def is_target(self) -> NDArray[np.bool_]:
         """Whether the speaker is he of the template, (n,)."""
         return np.asarray(self.enrolled == self.tested)
+
+    def only(self, rows: NDArray[np.bool_]) -> "Trials":
+        """The chosen trials (n,)."""
+        return Trials(
+            self.scores[rows], self.enrolled[rows], self.tested[rows], self.utterances[rows]
+        )
 
     def split(self) -> tuple[Floats, Floats]:
         """Target scores and non-target scores."""

@@ -220,18 +220,21 @@ def fit(judged: Mapping[str, Judged], *further: Mapping[str, Judged], seed: int 
     return Setting(calibration, nontarget_model, points, cllr(target_llr, nontarget_llr))
 
 
+def needed_scores(
+    manifest: Manifest, point: OperatingPoint, quality: Quality, enrolled: int
+) -> Floats:
+    """The scores, () or (n,), that the device accepts from, by templates of ``enrolled``."""
+    if manifest.nontarget is not None:
+        return manifest.nontarget.threshold(point.false_accept_rate, quality, enrolled)
+    if manifest.calibration is not None:
+        return manifest.calibration.score(manifest.calibration.llr(point.threshold), quality)
+    return np.asarray(point.threshold)
+
+
 def rates(judged: Judged, manifest: Manifest, operating_point: str | None = None) -> Rates:
     """Error rates of trials at a threshold of the package: the default one, or that of the name."""
     point = manifest.operating_point(operating_point)
-    needed = np.asarray(point.threshold)
-    if manifest.nontarget is not None:
-        needed = manifest.nontarget.threshold(
-            point.false_accept_rate, judged.quality, judged.enrolled
-        )
-    elif manifest.calibration is not None:
-        evidence = manifest.calibration.llr(point.threshold)
-        needed = manifest.calibration.score(evidence, judged.quality)
-    accepted = judged.scores >= needed
+    accepted = judged.scores >= needed_scores(manifest, point, judged.quality, judged.enrolled)
     same = judged.is_target
     return Rates(
         float(accepted[~same].mean()),

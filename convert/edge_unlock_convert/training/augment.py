@@ -1,5 +1,7 @@
 """Disturbances of speech that leave the voice as it is, over a whole batch at once."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ class Augmenter:
     """Applies an ``Augmentation``; what it does follows from the generator it is given.
 
     ``noise`` is one long recording (n,) in [-1, 1], of which pieces are taken besides those of
-    synthetic noise.
+    synthetic noise. All is done on ``device``; what is drawn does not depend on it.
     """
 
     def __init__(
@@ -25,122 +27,155 @@ class Augmenter:
         noise: NDArray[np.float32] | None,
         sample_rate_hz: int = 16_000,
         seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         self.settings = settings
         self.sample_rate_hz = sample_rate_hz
-        self._rooms = torch.from_numpy(room_responses(settings.rooms, sample_rate_hz, seed))
+        self._device = device
+        self._rooms = self._tensor(room_responses(settings.rooms, sample_rate_hz, seed))
         synthetic = _coloured_noise(SYNTHETIC_NOISE_S * sample_rate_hz, seed)
         recorded = np.zeros(0, np.float32) if noise is None else noise.astype(np.float32)
-        self._noise = torch.from_numpy(np.concatenate((recorded, synthetic)))
+        self._noise = self._tensor(np.concatenate((recorded, synthetic)))
 
     def samples(self, speech: Tensor, generator: np.random.Generator) -> Tensor:
         """Disturb speech (B, N) in [-1, 1]; the same shape, not longer in time."""
-        rows, length = speech.shape
+        settings, (rows, length) = self.settings, speech.shape
         heard = self._filtered(speech, generator)
         heard = self._mixed(heard, self._noise_pieces(rows, length, generator), generator)
-        babble = _chosen(rows, self.settings.babble, generator)
+        babble = self._chosen(rows, settings.babble, generator)
         if len(babble):
             other = _unit_power(speech)
             people = int(generator.integers(1, 4))
             crowd = torch.stack([other.roll(k + 1, 0) for k in range(people)]).sum(0)
-            snr_db = generator.uniform(*self.settings.babble_snr_db, len(babble))
-            heard[babble] += _at_snr(heard[babble], crowd[babble], snr_db)
+            level = self._tensor(generator.uniform(*settings.babble_snr_db, len(babble)))
+            heard[babble] += _at_snr(heard[babble], crowd[babble], level)
         heard = heard / heard.abs().amax(1, keepdim=True).clamp(min=1e-6)
-        for row in _chosen(rows, self.settings.clipping, generator).tolist():
-            limit = float(generator.uniform(0.1, 0.6))
-            heard[row] = heard[row].clamp(-limit, limit) / limit
-        for row in _chosen(rows, self.settings.mu_law, generator).tolist():
-            heard[row] = _mu_law(heard[row])
-        gain_db = generator.uniform(*self.settings.gain_db, rows)
-        return heard * torch.from_numpy(10 ** (gain_db / 20)).float()[:, None]
+        clipped = self._chosen(rows, settings.clipping, generator)
+        limit = self._tensor(generator.uniform(0.1, 0.6, len(clipped)))[:, None]
+        heard[clipped] = heard[clipped].clamp(-limit, limit) / limit
+        lines = self._chosen(rows, settings.telephone, generator)
+        if len(lines):
+            heard[lines] = self._telephone(heard[lines], generator)
+        for coded in (self._chosen(rows, settings.mu_law, generator), lines):
+            heard[coded] = _mu_law(heard[coded])
+        gain_db = self._tensor(generator.uniform(*settings.gain_db, rows))
+        gained: Tensor = heard * (10 ** (gain_db / 20))[:, None]
+        return gained
 
     def mask_bands(self, log_mel: Tensor, generator: np.random.Generator) -> Tensor:
         """Replace a band of filters by its mean over the batch (SpecAugment, before the DCT)."""
-        widest = self.settings.band_mask_filters
-        filters = log_mel.shape[2]
-        masked = torch.zeros(len(log_mel), 1, filters, dtype=torch.bool)
-        for row in _chosen(len(log_mel), self.settings.band_mask, generator).tolist():
-            width = int(generator.integers(1, widest + 1))
-            start = int(generator.integers(0, filters - width + 1))
-            masked[row, 0, start : start + width] = True
+        rows, _, filters = log_mel.shape
+        chosen = generator.random(rows) < self.settings.band_mask
+        width = generator.integers(1, self.settings.band_mask_filters + 1, rows)
+        start = (generator.random(rows) * (filters - width + 1)).astype(np.int64)
+        masked = self._stretches(np.where(chosen, width, 0), start, filters)[:, None]
         return torch.where(masked, log_mel.mean((0, 1), keepdim=True), log_mel)
 
-    def shuffle(self, log_mel: Tensor, frames: Tensor, generator: np.random.Generator) -> Tensor:
-        """Change the order of parts of the speech (B, T, filters), of which ``frames`` (B,) count.
+    def order(
+        self, counts: NDArray[np.int64], frames: int, generator: np.random.Generator
+    ) -> Tensor:
+        """Where each of ``frames`` is taken from (B, frames): parts of some rows change places.
 
-        Where a person was recorded once, what is said tells who it is as well as the voice
-        does; this takes the sentence away and leaves its sounds.
+        The first ``counts`` (B,) frames of a row are speech. Where a person was recorded once, what
+        is said tells who it is as well as the voice does; another order takes the sentence away and
+        leaves its sounds.
         """
-        log_mel = log_mel.clone()
+        taken = np.tile(np.arange(frames), (len(counts), 1))
         longest = self.settings.shuffle_frames
-        for row in _chosen(len(log_mel), self.settings.shuffle, generator).tolist():
-            count = int(frames[row])
+        for row in np.flatnonzero(generator.random(len(counts)) < self.settings.shuffle):
+            count = int(counts[row])
             sizes = generator.integers(-(-longest // 3), longest + 1, 1 + 3 * count // longest)
             parts = np.split(np.arange(count), np.cumsum(sizes))
-            order = np.concatenate([parts[part] for part in generator.permutation(len(parts))])
-            log_mel[row, :count] = log_mel[row, torch.from_numpy(order)]
-        return log_mel
+            taken[row, :count] = np.concatenate(
+                [parts[part] for part in generator.permutation(len(parts))]
+            )
+        return torch.from_numpy(taken).to(self._device)
 
     def mask_steps(self, features: Tensor, generator: np.random.Generator) -> Tensor:
         """Silence (zero is the mean) a stretch of steps of features (B, T, F)."""
-        features = features.clone()
-        longest = min(self.settings.time_mask_steps, features.shape[1] // 3)
-        for row in _chosen(len(features), self.settings.time_mask, generator).tolist():
-            width = int(generator.integers(0, longest + 1))
-            start = int(generator.integers(0, features.shape[1] - width + 1))
-            features[row, start : start + width] = 0
-        return features
+        rows, steps, _ = features.shape
+        chosen = generator.random(rows) < self.settings.time_mask
+        width = generator.integers(0, min(self.settings.time_mask_steps, steps // 3) + 1, rows)
+        start = (generator.random(rows) * (steps - width + 1)).astype(np.int64)
+        masked = self._stretches(np.where(chosen, width, 0), start, steps)
+        return features.masked_fill(masked[:, :, None], 0)
 
     def _filtered(self, speech: Tensor, generator: np.random.Generator) -> Tensor:
         """Rooms, microphone colours and low-passes: one product in the frequency domain."""
         settings, (rows, length) = self.settings, speech.shape
         size = _fast_size(length + self._rooms.shape[1])
         bins = size // 2 + 1
-        response = torch.ones(rows, bins, dtype=torch.complex64)
-        roomy = _chosen(rows, settings.room, generator)
+        response = torch.ones(rows, bins, dtype=torch.complex64, device=self._device)
+        roomy = self._chosen(rows, settings.room, generator)
         if len(roomy):
             picked = torch.from_numpy(generator.integers(0, len(self._rooms), len(roomy)))
-            response[roomy] = torch.fft.rfft(self._rooms[picked], size)
-        coloured = _chosen(rows, settings.colour, generator)
-        bends = torch.from_numpy(
-            generator.uniform(-settings.colour_db, settings.colour_db, (len(coloured), 1, 8))
-        )
-        curve = torch.nn.functional.interpolate(
-            bends.float(), bins, mode="linear", align_corners=True
-        )
-        response[coloured] *= (10 ** (curve[:, 0] / 20)).to(torch.complex64)
-        for row in _chosen(rows, settings.low_pass, generator).tolist():
-            edge = generator.uniform(3200, 7000) / self.sample_rate_hz * size
-            slope = torch.sigmoid((edge - torch.arange(bins)) / (0.01 * bins))
-            response[row] *= slope.to(torch.complex64)
+            response[roomy] = torch.fft.rfft(self._rooms[picked.to(self._device)], size)
+        coloured = self._chosen(rows, settings.colour, generator)
+        bends = generator.uniform(-settings.colour_db, settings.colour_db, (len(coloured), 1, 8))
+        if len(coloured):
+            curve = torch.nn.functional.interpolate(
+                self._tensor(bends), bins, mode="linear", align_corners=True
+            )
+            response[coloured] *= (10 ** (curve[:, 0] / 20)).to(torch.complex64)
+        dull = self._chosen(rows, settings.low_pass, generator)
+        edges_hz = self._tensor(generator.uniform(3200, 7000, len(dull)))
+        response[dull] *= self._low_pass(edges_hz, size, 0.01)
         heard: Tensor = torch.fft.irfft(torch.fft.rfft(speech, size) * response, size)
         return heard[:, :length]
 
+    def _telephone(self, speech: Tensor, generator: np.random.Generator) -> Tensor:
+        """The band of a telephone line (ITU-T G.712), whose edges vary."""
+        rows, length = speech.shape
+        size = _fast_size(length + 1)
+        low_hz = self._tensor(generator.uniform(50, 350, rows))
+        high_hz = self._tensor(generator.uniform(3300, 3900, rows))
+        response = self._low_pass(high_hz, size, 0.005) * (1 - self._low_pass(low_hz, size, 0.003))
+        heard: Tensor = torch.fft.irfft(torch.fft.rfft(speech, size) * response, size)
+        heard = heard[:, :length]
+        return heard / heard.abs().amax(1, keepdim=True).clamp(min=1e-6)
+
+    def _low_pass(self, edges_hz: Tensor, size: int, width: float) -> Tensor:
+        """Responses (B, size // 2 + 1) that fall at the edges (B,), over that share of the bins."""
+        bins = size // 2 + 1
+        numbers = torch.arange(bins, device=self._device)
+        edges = edges_hz[:, None] / self.sample_rate_hz * size
+        return torch.sigmoid((edges - numbers) / (width * bins)).to(torch.complex64)
+
     def _noise_pieces(self, rows: int, length: int, generator: np.random.Generator) -> Tensor:
         starts = generator.integers(0, len(self._noise) - length + 1, rows)
-        return torch.stack([self._noise[start : start + length] for start in starts.tolist()])
+        pieces: Tensor = self._noise.unfold(0, length, 1)[torch.from_numpy(starts).to(self._device)]
+        return pieces
 
     def _mixed(self, speech: Tensor, noise: Tensor, generator: np.random.Generator) -> Tensor:
-        rows = _chosen(len(speech), self.settings.noise, generator)
-        snr_db = generator.uniform(*self.settings.noise_snr_db, len(rows))
+        rows = self._chosen(len(speech), self.settings.noise, generator)
+        snr_db = self._tensor(generator.uniform(*self.settings.noise_snr_db, len(rows)))
         mixed = speech.clone()
         mixed[rows] += _at_snr(speech[rows], noise[rows], snr_db)
         return mixed
 
+    def _chosen(self, rows: int, probability: float, generator: np.random.Generator) -> Tensor:
+        """The numbers of some of the ``rows``."""
+        chosen = np.flatnonzero(generator.random(rows) < probability)
+        return torch.from_numpy(chosen).to(self._device)
 
-def _chosen(rows: int, probability: float, generator: np.random.Generator) -> Tensor:
-    return torch.from_numpy(np.flatnonzero(generator.random(rows) < probability))
+    def _stretches(self, width: NDArray[np.int64], start: NDArray[np.int64], length: int) -> Tensor:
+        """Which of ``length`` places (B, length) lie in each row's stretch."""
+        places = np.arange(length)
+        inside = (places >= start[:, None]) & (places < (start + width)[:, None])
+        return torch.from_numpy(inside).to(self._device)
+
+    def _tensor(self, values: NDArray[np.floating[Any]]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(self._device)
 
 
 def _unit_power(signal: Tensor) -> Tensor:
     return signal / signal.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
 
 
-def _at_snr(speech: Tensor, noise: Tensor, snr_db: NDArray[np.float64]) -> Tensor:
+def _at_snr(speech: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     """The noise, scaled to lie ``snr_db`` (B,) below the speech in power."""
     level = speech.square().mean(1, keepdim=True).sqrt()
-    ratio = torch.from_numpy(10 ** (-snr_db / 20)).float()[:, None]
-    scaled: Tensor = _unit_power(noise) * level * ratio
+    scaled: Tensor = _unit_power(noise) * level * (10 ** (-snr_db / 20))[:, None]
     return scaled
 
 

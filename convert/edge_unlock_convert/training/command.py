@@ -25,20 +25,22 @@ SPEECH_HELP = "A manifest, or a directory of speaker folders."
 @click.option("--voices", type=click.Path(path_type=Path), required=True, help="Directory to fill.")
 @click.option(
     "--teacher",
-    default="edge_unlock_convert.training.teacher:camplusplus",
+    "named",
+    multiple=True,
+    default=["edge_unlock_convert.training.teacher:camplusplus"],
     show_default=True,
     metavar="MODULE:FUNCTION",
-    help="A callable (samples, rate) -> embedding.",
+    help="A callable (samples, rate) -> embedding. Give it once for each teacher of the recipe.",
 )
-def voices_command(recipe: Path, speech: Path, voices: Path, teacher: str) -> None:
-    """Cut the speech into pieces, make pseudo-speakers, and let the teacher hear all of it."""
-    settings = Recipe.load(recipe)
+def voices_command(recipe: Path, speech: Path, voices: Path, named: tuple[str, ...]) -> None:
+    """Cut the speech into pieces, make pseudo-speakers, and let the teachers hear all of it."""
+    settings, teachers = Recipe.load(recipe), [load_teacher(name) for name in named]
     for variant in range(settings.variants):
         if (voices / f"v{variant}.npz").exists():
             click.echo(f"v{variant} is there already")
             continue
         with tqdm(desc=f"v{variant}", unit="piece") as bar:
-            made = pseudo.make(settings, speech, voices, variant, load_teacher(teacher), bar.update)
+            made = pseudo.make(settings, speech, voices, variant, teachers, bar.update)
         click.echo(f"v{variant}: {made} pieces")
 
 
@@ -61,6 +63,12 @@ def voices_command(recipe: Path, speech: Path, voices: Path, teacher: str) -> No
     show_default=True,
     help="Of the network; the batches are made in one more. Another number, other roundings.",
 )
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Of PyTorch: cuda is a GPU. Another one, other roundings.",
+)
 def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
     recipe: Path,
     voices: Path,
@@ -69,6 +77,7 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
     starts: tuple[Path, ...],
     until: int | None,
     threads: int,
+    device: str,
 ) -> None:
     """Carry out a recipe. A training that was broken off goes on where it was last saved."""
     torch.set_num_threads(threads)
@@ -81,6 +90,7 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
         settings,
         [VoiceSet.load(voices, f"v{variant}") for variant in range(settings.variants)],
         None if noise is None else split_noise(noise, training=True),
+        device=device,
     )
     if (output / RESUME_NAME).exists():
         training.resume(output)

@@ -17,18 +17,23 @@ class FrontEnd:
     """Samples to normalized, stacked MFCC frames."""
 
     def __init__(
-        self, spec: FeatureSpec, frames_stacked: int, normalization: Normalization | None = None
+        self,
+        spec: FeatureSpec,
+        frames_stacked: int,
+        normalization: Normalization | None = None,
+        device: str = "cpu",
     ) -> None:
         self.spec = spec
+        self.device = device
         self.frames_stacked = frames_stacked
         self.normalization = normalization
-        self._window = torch.from_numpy(np.hamming(spec.window_samples)).float()
+        self._window = torch.from_numpy(np.hamming(spec.window_samples)).float().to(device)
         bank = get_filterbanks(
             spec.filters, spec.fft_size, spec.sample_rate_hz, spec.low_hz, spec.high_hz
         )
-        self._filterbank = torch.from_numpy(bank.T / spec.fft_size).float()
+        self._filterbank = torch.from_numpy(bank.T / spec.fft_size).float().to(device)
         basis = dct(np.eye(spec.filters), type=2, axis=1, norm="ortho")[:, : spec.coefficients]
-        self._dct = torch.from_numpy(basis).float()
+        self._dct = torch.from_numpy(basis).float().to(device)
 
     def log_mel(self, samples: Tensor) -> Tensor:
         """Samples (B, N) in [-1, 1] to natural-log filterbank energies (B, frames, filters)."""
@@ -49,11 +54,12 @@ class FrontEnd:
         """What ``NormalizationStream`` does to each row (B, frames, coefficients)."""
         if self.normalization is None:
             raise ValueError("the statistics of the training speech are not known yet")
-        mean = torch.tensor(self.normalization.mean)
-        deviation = torch.tensor(self.normalization.deviation)
+        mean = torch.tensor(self.normalization.mean, device=self.device)
+        deviation = torch.tensor(self.normalization.deviation, device=self.device)
         reach = self.normalization.limit * deviation
         centered = torch.clamp(cepstrum - mean, -reach, reach)
-        count = torch.arange(1, cepstrum.shape[1] + 1) + self.normalization.prior_frames
+        numbers = torch.arange(1, cepstrum.shape[1] + 1, device=self.device)
+        count = numbers + self.normalization.prior_frames
         return (centered - centered.cumsum(1) / count[:, None]) / deviation
 
     def stack(self, frames: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class Objectives:
         blend = settings.speaker_blend
         target = normalize((1 - blend) * batch.targets + blend * own, dim=1)
         distill = 1 - (embeddings * target).sum(1).mean()
-        rows = torch.arange(len(embeddings))
+        rows = torch.arange(len(embeddings), device=embeddings.device)
         others, mine = self._prototypes, batch.voices
         if settings.negatives:
             drawn = torch.randint(len(self._prototypes), (settings.negatives,))
@@ -39,3 +39,16 @@ class Objectives:
         logits = (cosines - margin) / settings.temperature
         contrast = cross_entropy(logits.masked_fill(maybe_same, -torch.inf), mine)
         return distill, contrast
+
+
+def hint(states: list[Tensor], hints: list[Tensor], steps: Tensor) -> Tensor:
+    """Mean square between hidden states (B, T, H) of layers, over that of the ``hints``.
+
+    The first ``steps`` (B,) of each row count.
+    """
+    counted = torch.arange(hints[0].shape[1], device=steps.device) < steps[:, None]
+    total = torch.zeros((), device=steps.device)
+    for own, theirs in zip(states, hints, strict=True):
+        apart = (own - theirs).square().mean(-1)[counted].mean()
+        total = total + apart / theirs.square().mean(-1)[counted].mean()
+    return total / len(hints)

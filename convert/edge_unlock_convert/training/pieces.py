@@ -49,7 +49,9 @@ class Pieces:
         longest, found = round(seconds * front_end.spec.sample_rate_hz), []
         with torch.inference_mode():
             for samples, lengths in self._batches(longest):
-                found.append(network(front_end(samples), front_end.steps(lengths)).numpy())
+                steps = front_end.steps(lengths).to(front_end.device)
+                heard = network(front_end(samples.to(front_end.device)), steps)
+                found.append(heard.cpu().numpy())
         return np.concatenate(found)
 
     def _batches(self, longest: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

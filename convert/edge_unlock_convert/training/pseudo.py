@@ -66,7 +66,7 @@ def make(
     speech: Path,
     directory: Path,
     variant: int,
-    teacher: Teacher,
+    teachers: Sequence[Teacher],
     report: Callable[[int], object],
 ) -> int:
     """Write the set ``v<variant>`` of voices into ``directory``; gives the number of pieces.
@@ -87,18 +87,20 @@ def make(
         borrows = variant >= recipe.variants - recipe.borrowing
         jobs = list(_changed(recorded, held_out, rate_hz, generator, borrows))
     voices: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(jobs)
-    embeddings: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(jobs)
+    embeddings: list[list[NDArray[np.float32]]] = [[]] * len(jobs)
     batches = list(_of_one_length(jobs))
     cores = os.cpu_count() or 1
     with ProcessPoolExecutor(cores, get_context("spawn"), _one_thread) as pool:
-        tasks = (([jobs[row] for row in rows], teacher, rate_hz) for rows in batches)
-        for rows, heard in zip(batches, pool.map(_hear, tasks), strict=True):
-            for row, voice, embedding in zip(rows, *heard, strict=True):
-                voices[row], embeddings[row] = voice, embedding
+        tasks = (([jobs[row] for row in rows], teachers, rate_hz) for rows in batches)
+        for rows, (made, heard) in zip(batches, pool.map(_hear, tasks), strict=True):
+            for number, row in enumerate(rows):
+                voices[row] = made[number]
+                embeddings[row] = [by_teacher[number] for by_teacher in heard]
             report(len(rows))
     pieces = [(job.speaker, voice) for job, voice in zip(jobs, voices, strict=True)]
     changes = [job.change for job in jobs]
-    VoiceSet.save(directory, f"v{variant}", pieces, unit(np.stack(embeddings)), changes)
+    by_teacher = [unit(np.stack(one)) for one in zip(*embeddings, strict=True)]
+    VoiceSet.save(directory, f"v{variant}", pieces, by_teacher, changes)
     return len(pieces)
 
 
@@ -165,8 +167,8 @@ def _one_thread() -> None:
 
 
 def _hear(
-    task: tuple[list[_Job], Teacher, int],
-) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-    jobs, teacher, rate_hz = task
+    task: tuple[list[_Job], Sequence[Teacher], int],
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    jobs, teachers, rate_hz = task
     voices = [job.voice(rate_hz) for job in jobs]
-    return voices, teacher(np.stack(voices), rate_hz)
+    return voices, [teacher(np.stack(voices), rate_hz) for teacher in teachers]

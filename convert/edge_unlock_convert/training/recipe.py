@@ -50,8 +50,8 @@ class Sampling(_Section, frozen=True):
 class Augmentation(_Section, frozen=True):
     """How likely each disturbance is, and how strong.
 
-    ``shuffle`` sets the parts of a crop in another order; a part has a third of
-    ``shuffle_frames`` at least, and all of them at most.
+    ``telephone`` is a line's band and mu-law. ``shuffle`` sets the parts of a crop in another
+    order; a part has a third of ``shuffle_frames`` at least, and all of them at most.
     """
 
     gain_db: tuple[float, float] = (-25.0, 3.0)
@@ -66,6 +66,7 @@ class Augmentation(_Section, frozen=True):
     babble_snr_db: tuple[float, float] = (5.0, 20.0)
     clipping: Share = 0.05
     mu_law: Share = 0.05
+    telephone: Share = 0.0
     shuffle: Share = 0.0
     shuffle_frames: Positive = 45
     band_mask: Share = 0.4
@@ -78,6 +79,8 @@ class Network(_Section, frozen=True):
     """The size of the student, and how its steps become one embedding.
 
     With a ``projection`` every LSTM layer gives that many outputs instead of ``hidden`` (0: none).
+    ``start`` is what the LSTM is at first: random, or that of the package ``resemblyzer``. The
+    ``embedding`` has so many dimensions (0: as many as the teachers' together).
     """
 
     hidden: Positive = 256
@@ -86,6 +89,8 @@ class Network(_Section, frozen=True):
     dropout: Share = 0.15
     projection: Annotated[int, msgspec.Meta(ge=0)] = 0
     pooling: Pooling = "attention"
+    start: Literal["random", "resemblyzer"] = "random"
+    embedding: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Objective(_Section, frozen=True):
@@ -96,6 +101,9 @@ class Objective(_Section, frozen=True):
     recognizing the voice among the mean teacher embeddings of ``negatives`` random others (0:
     of all), at ``temperature`` and with an additive cosine ``margin``. Voices whose teacher
     embeddings are closer than ``same_voice`` may be one person and are not told apart.
+    ``hint`` weighs how far the hidden states are from those of the network that the training
+    starts from, which hears the same speech undisturbed ("hints", Romero et al., 2015): of its
+    last layer, or of ``every_layer``.
     """
 
     speaker_blend: Share = 0.5
@@ -105,6 +113,8 @@ class Objective(_Section, frozen=True):
     margin: float = 0.1
     same_voice: float = 0.6
     negatives: Annotated[int, msgspec.Meta(ge=0)] = 0
+    hint: float = 0.0
+    every_layer: bool = False
 
 
 class Shape(_Section, frozen=True):
@@ -132,10 +142,12 @@ class Optimization(_Section, frozen=True):
     No ``steps`` leave the weights that it starts from as they are: the mean of several trainings.
     ``precision`` is that of the products of the LSTM: with bfloat16 a processor that has it
     (AVX-512 BF16, AMX) takes half the time. Weights and sums are float32 with both.
+    The layers of the LSTM learn at ``recurrent_rate`` times the ``learning_rate``.
     """
 
     steps: Annotated[int, msgspec.Meta(ge=0)] = 10_000
     learning_rate: PositiveFloat = 2e-3
+    recurrent_rate: PositiveFloat = 1.0
     warmup_steps: int = 200
     weight_decay: float = 0.02
     gradient_limit: PositiveFloat = 3.0
@@ -147,13 +159,16 @@ class Recipe(_Section, frozen=True):
     """A whole training.
 
     ``variants`` are the sets of voices: the recorded ones, and pseudo-speakers made of them. The
-    last ``borrowing`` of them take envelopes of other voices over.
+    last ``borrowing`` of them take envelopes of other voices over. ``teachers`` weigh the
+    embeddings of those that the voices were made with, in their order; they are joined
+    (``joint.py``).
     """
 
     name: str
     seed: int = 0
     variants: int = 1
     borrowing: Annotated[int, msgspec.Meta(ge=0)] = 0
+    teachers: tuple[PositiveFloat, ...] = (1.0,)
     prior_frames: PositiveFloat = 50.0
     features: FeatureSpec = FeatureSpec()
     held_out: HeldOut = HeldOut()

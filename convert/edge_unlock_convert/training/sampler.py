@@ -10,11 +10,11 @@ from torch import Tensor
 
 from edge_unlock.errors import ConfigError
 from edge_unlock_convert.training.recipe import HeldOut, Recipe
-from edge_unlock_convert.training.voices import VoiceSet
+from edge_unlock_convert.training.voices import FULL_SCALE, Float32s, VoiceSet
 
 
 class Batch(NamedTuple):
-    """Speech (B, N), its true ``lengths`` (B,), teacher targets (B, D) and voices (B,)."""
+    """Speech (B, N) in [-1, 1], its true ``lengths`` (B,), targets (B, D) and voices (B,)."""
 
     samples: Tensor
     lengths: Tensor
@@ -39,40 +39,49 @@ class Sampler:
     A *voice* is one speaker changed in one way: a pseudo-speaker is another voice than the
     person it was made of. ``prototypes`` (voices, D) are the mean targets of the voices. Targets
     are teacher embeddings less the mean of all of them. ``speakers`` are who is trained on.
+    Batches, targets and prototypes lie on ``device``.
     """
 
-    def __init__(self, recipe: Recipe, voices: list[VoiceSet]) -> None:
+    def __init__(self, recipe: Recipe, voices: list[VoiceSet], device: str = "cpu") -> None:
         self._settings = recipe.sampling
         self._rate = recipe.features.sample_rate_hz
         self.held_out = held_out_speakers(recipe.held_out, voices[0].speakers, recipe.seed)
         self.embedding_size = voices[0].embeddings.shape[1]
-        # voices of each corpus, originals and variants apart; pieces of each voice
-        self._corpora: dict[str, tuple[list[int], list[int]]] = {}
-        self._pieces: list[tuple[VoiceSet, NDArray[np.int64]]] = []
+        self._device = device
+        # voices of each corpus, originals and variants apart
+        corpora: dict[str, tuple[list[int], list[int]]] = {}
+        self._audio = [np.asarray(one.audio) for one in voices]
         self.speakers: set[str] = set()
-        shares, rows = recipe.sampling.corpora, []
+        shares = recipe.sampling.corpora
+        rows: list[Float32s] = []
+        pieces: list[NDArray[np.int64]] = []
         for variant, voice_set in enumerate(voices):
             for members in _voices(voice_set):
                 speaker = str(voice_set.speakers[members[0]])
                 corpus = speaker.split("/", maxsplit=1)[0]
                 if speaker in self.held_out or (shares and corpus not in shares):
                     continue
-                self._corpora.setdefault(corpus, ([], []))[variant > 0].append(len(self._pieces))
-                self._pieces.append((voice_set, members))
+                corpora.setdefault(corpus, ([], []))[variant > 0].append(len(rows))
                 self.speakers.add(speaker)
                 rows.append(voice_set.embeddings[members])
+                first, end = voice_set.offsets[members], voice_set.offsets[members + 1]
+                pieces.append(np.stack((np.full(len(members), variant), first, end - first), 1))
         if not rows:
             raise ConfigError("no speaker is left to train on", "Hold out fewer speakers.")
         embeddings = np.concatenate(rows)
         embeddings -= embeddings.mean(axis=0)
         centered = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=1)
-        self._ends = np.cumsum([len(part) for part in rows])
-        means = [part.mean(0) for part in torch.split(centered, [len(part) for part in rows])]
-        self.prototypes = torch.nn.functional.normalize(torch.stack(means), dim=1)
-        self._targets = centered
-        self._names = sorted(self._corpora)
-        weight = [shares.get(name, len(self._corpora[name][0])) for name in self._names]
-        self._weight = np.array(weight) / sum(weight)
+        self._counts = np.array([len(part) for part in rows])
+        self._first = np.cumsum(self._counts) - self._counts
+        means = [part.mean(0) for part in torch.split(centered, self._counts.tolist())]
+        self.prototypes = torch.nn.functional.normalize(torch.stack(means), dim=1).to(device)
+        self._targets = centered.to(device)
+        # of each piece: variant, first sample, samples
+        self._pieces = np.concatenate(pieces)
+        names = sorted(corpora)
+        self._corpora = [tuple(map(np.array, corpora[name])) for name in names]
+        weight = [shares.get(name, len(corpora[name][0])) for name in names]
+        self._weight = np.cumsum(weight) / sum(weight)
 
     def batch(self, generator: np.random.Generator, pieces: int | None = None) -> Batch:
         """Draw a batch (of that many ``pieces``); crops shorter than it end in zeros."""
@@ -80,27 +89,31 @@ class Sampler:
         crop_s = float(generator.choice(settings.crop_s))
         count = pieces or min(settings.max_pieces, round(settings.batch_s / crop_s))
         size = int(crop_s * self._rate)
-        samples, lengths = np.zeros((count, size), np.float32), np.zeros(count, np.int64)
-        rows, voices = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        corpora = generator.choice(len(self._names), count, p=self._weight)
-        for row, corpus in enumerate(corpora):
-            originals, variants = self._corpora[self._names[corpus]]
-            original = not variants or generator.random() < settings.original
-            voice = int(generator.choice(originals if original else variants))
-            voice_set, members = self._pieces[voice]
-            member = int(generator.integers(len(members)))
-            piece = int(members[member])
-            length = int(voice_set.offsets[piece + 1] - voice_set.offsets[piece])
-            start = int(generator.integers(max(1, length - size + 1)))
-            cut = voice_set.cut(piece, start, min(size, length))
-            samples[row, : len(cut)], lengths[row] = cut, len(cut)
-            rows[row], voices[row] = self._ends[voice] - len(members) + member, voice
-        return Batch(
-            torch.from_numpy(samples),
-            torch.from_numpy(lengths),
-            self._targets[torch.from_numpy(rows)],
-            torch.from_numpy(voices),
+        drawn = generator.random((5, count))
+        corpora = np.searchsorted(self._weight, drawn[0], side="right")
+        voices = np.array(
+            [self._voice(*of) for of in zip(corpora.tolist(), *drawn[1:3].tolist(), strict=True)]
         )
+        rows = self._first[voices] + (drawn[3] * self._counts[voices]).astype(np.int64)
+        variants, first, lengths = self._pieces[rows].T
+        cuts = np.minimum(lengths, size)
+        first = first + (drawn[4] * (lengths - cuts + 1)).astype(np.int64)
+        samples = np.zeros((count, size), np.int16)
+        for row, (variant, start, cut) in enumerate(zip(variants, first, cuts, strict=True)):
+            samples[row, :cut] = self._audio[variant][start : start + cut]
+        return Batch(
+            torch.from_numpy(samples).to(self._device).float() / FULL_SCALE,
+            torch.from_numpy(cuts).to(self._device),
+            self._targets[torch.from_numpy(rows).to(self._device)],
+            torch.from_numpy(voices).to(self._device),
+        )
+
+    def _voice(self, corpus: int, original: float, drawn: float) -> int:
+        """The voice of a corpus that numbers in [0, 1) stand for."""
+        originals, variants = self._corpora[corpus]
+        chosen = original < self._settings.original or not len(variants)
+        voices = originals if chosen else variants
+        return int(voices[int(drawn * len(voices))])
 
 
 def _voices(voice_set: VoiceSet) -> list[NDArray[np.int64]]:

@@ -6,7 +6,7 @@ so that a training that was broken off and resumed ends in the very same weights
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,9 +23,11 @@ from edge_unlock.errors import ConfigError
 from edge_unlock_convert.training import shaping
 from edge_unlock_convert.training.augment import Augmenter
 from edge_unlock_convert.training.front_end import FrontEnd
-from edge_unlock_convert.training.objective import Objectives
+from edge_unlock_convert.training.joint import join
+from edge_unlock_convert.training.objective import Objectives, hint
 from edge_unlock_convert.training.pieces import Pieces
 from edge_unlock_convert.training.recipe import Recipe
+from edge_unlock_convert.training.resemblyzer import Resemblyzer
 from edge_unlock_convert.training.sampler import Batch, Sampler
 from edge_unlock_convert.training.student import Student
 from edge_unlock_convert.training.validation import Validation
@@ -44,15 +46,21 @@ class Progress(NamedTuple):
     step: int
     distill: float
     contrast: float
+    hint: float
     elapsed_s: float
 
 
 class _Prepared(NamedTuple):
-    """The input of one step: the seed of its dropout, its batch, and the disturbed features."""
+    """The input of one step.
+
+    The seed of its dropout, its batch, the disturbed features, and the hidden states that those of
+    the student are held to.
+    """
 
     seed: int
     batch: Batch
     features: Tensor
+    hints: list[Tensor]
 
 
 class Training:
@@ -60,26 +68,37 @@ class Training:
 
     ``voices`` are the recorded voices and their variants, held-out speakers already removed
     by the sampler; ``noise`` is one long recording (n,) in [-1, 1]. Everything that decides
-    the result is in the recipe, these, and the number of threads.
+    the result is in the recipe, these, and the number of threads; or the ``device`` of PyTorch.
     """
 
     def __init__(
-        self, recipe: Recipe, voices: list[VoiceSet], noise: NDArray[np.float32] | None = None
+        self,
+        recipe: Recipe,
+        voices: list[VoiceSet],
+        noise: NDArray[np.float32] | None = None,
+        *,
+        device: str = "cpu",
     ) -> None:
         self.recipe = recipe
+        self.device = device
+        self._source = _source(recipe, device)
+        voices = join(voices, recipe.teachers, recipe.network.embedding)
         self.step = 0
-        self.sampler = Sampler(recipe, voices)
+        self.sampler = Sampler(recipe, voices, device)
         self._augmenter = Augmenter(
-            recipe.augmentation, noise, recipe.features.sample_rate_hz, recipe.seed
+            recipe.augmentation, noise, recipe.features.sample_rate_hz, recipe.seed, device
         )
         self._objectives = Objectives(recipe.objective, self.sampler)
-        self.front_end = FrontEnd(recipe.features, recipe.network.frames_stacked)
+        self.front_end = FrontEnd(recipe.features, recipe.network.frames_stacked, device=device)
         self.normalization = self._statistics()
         self.front_end.normalization = self.normalization
         torch.manual_seed(recipe.seed)
         size, network = self.sampler.embedding_size, recipe.network
         inputs = network.frames_stacked * recipe.features.coefficients
         self.student = Student(inputs, network, size)
+        if self._source is not None:
+            self.student.take_over(self._source)
+        self.student.to(device)
         self.student.low_precision = recipe.optimization.precision == "bfloat16"
         self._validation = Validation(voices[0], self.sampler.held_out)
         self._trained = Pieces(voices[0], self.sampler.speakers, *TRAINED_PIECES)
@@ -90,15 +109,8 @@ class Training:
                 "spread and within.",
             )
         self._average = {name: value.clone() for name, value in self.student.state_dict().items()}
-        matrices = [p for p in self.student.parameters() if p.ndim > 1]
-        vectors = [p for p in self.student.parameters() if p.ndim == 1]
-        decay = recipe.optimization.weight_decay
         self._optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=recipe.optimization.learning_rate,
+            list(self._parameter_groups()), lr=recipe.optimization.learning_rate
         )
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, self._rate)
 
@@ -111,7 +123,8 @@ class Training:
     ) -> None:
         """Train up to step ``until`` (the recipe's last one, by default)."""
         last = min(until or self.recipe.optimization.steps, self.recipe.optimization.steps)
-        started, losses = time.monotonic(), []
+        started = time.monotonic()
+        losses: list[Tensor] = []
         self.student.train()
         with ThreadPoolExecutor(1) as ahead:
             coming = ahead.submit(self._prepare, self.step)
@@ -120,8 +133,10 @@ class Training:
                 coming = ahead.submit(self._prepare, self.step + 1)
                 losses.append(self._advance(prepared))
                 if self.step % report_every == 0 or self.step == last:
-                    distill, contrast = np.mean(losses, axis=0).tolist()
-                    report(Progress(self.step, distill, contrast, time.monotonic() - started))
+                    means = torch.stack(losses).mean(0).tolist()
+                    distill, contrast, apart = means
+                    elapsed_s = time.monotonic() - started
+                    report(Progress(self.step, distill, contrast, apart, elapsed_s))
                     losses = []
 
     def validate(self) -> dict[str, float]:
@@ -130,7 +145,7 @@ class Training:
 
     def averaged_state(self) -> dict[str, Tensor]:
         """The moving average of the weights, shaped: what is shipped."""
-        state = {name: value.clone() for name, value in self._average.items()}
+        state = {name: value.clone().cpu() for name, value in self._average.items()}
         shape = self.recipe.shape
         shaping.lifter(state, self.recipe.features.coefficients, shape.fine_cepstra)
         shaping.scale(state, f"lstm.weight_hh_l{self.recipe.network.layers - 1}", shape.recurrence)
@@ -186,7 +201,9 @@ class Training:
                 f"{directory} was made with another recipe",
                 "Resume with the recipe.toml that lies there, or choose another directory.",
             )
-        state: dict[str, Any] = torch.load(directory / RESUME_NAME, weights_only=True)
+        state: dict[str, Any] = torch.load(
+            directory / RESUME_NAME, weights_only=True, map_location=self.device
+        )
         self.step = state["step"]
         self.student.load_state_dict(state["student"])
         self._average = state["average"]
@@ -212,7 +229,7 @@ class Training:
         states = [torch.load(one / "student.pt", weights_only=True) for one in directories]
         state = {name: torch.stack([one[name] for one in states]).mean(dim=0) for name in states[0]}
         self.student.load_state_dict(state)
-        self._average = state
+        self._average = {name: value.clone().to(self.device) for name, value in state.items()}
         self.normalization = msgspec.structs.replace(
             msgspec.convert(front_ends[0]["normalization"], Normalization),
             prior_frames=self.recipe.prior_frames,
@@ -224,28 +241,59 @@ class Training:
         warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
         return warm * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / max(1, settings.steps)))))
 
+    def _parameter_groups(self) -> Iterator[dict[str, Any]]:
+        """What decays and what does not, in the LSTM and behind it, each at its rate."""
+        settings = self.recipe.optimization
+        for recurrent in (True, False):
+            rate = settings.learning_rate * (settings.recurrent_rate if recurrent else 1.0)
+            for matrices in (True, False):
+                yield {
+                    "params": [
+                        parameter
+                        for name, parameter in self.student.named_parameters()
+                        if name.startswith("lstm.") == recurrent
+                        and (parameter.ndim > 1) == matrices
+                    ],
+                    "lr": rate,
+                    "weight_decay": settings.weight_decay if matrices else 0.0,
+                }
+
     def _prepare(self, step: int) -> "_Prepared":
         """The input of a step: runs in a thread beside the network, and uses no shared state."""
         generator = np.random.default_rng((self.recipe.seed, step))
         seed = int(generator.integers(2**31))
         batch = self.sampler.batch(generator)
-        heard = self._augmenter.samples(batch.samples, generator)
-        log_mel = self._augmenter.mask_bands(self.front_end.log_mel(heard), generator)
-        frames = self.front_end.steps(batch.lengths) * self.front_end.frames_stacked
-        log_mel = self._augmenter.shuffle(log_mel, frames, generator)
-        normalized = self.front_end.normalize(self.front_end.cepstrum(log_mel))
-        features = self._augmenter.mask_steps(self.front_end.stack(normalized), generator)
-        return _Prepared(seed, batch, features)
+        front_end, augmenter = self.front_end, self._augmenter
+        heard = augmenter.samples(batch.samples, generator)
+        log_mel = augmenter.mask_bands(front_end.log_mel(heard), generator)
+        steps = front_end.steps(batch.lengths)
+        counts = (steps * front_end.frames_stacked).cpu().numpy()
+        order = augmenter.order(counts, log_mel.shape[1], generator)
+        normalized = front_end.normalize(front_end.cepstrum(_in_order(log_mel, order)))
+        features = augmenter.mask_steps(front_end.stack(normalized), generator)
+        return _Prepared(seed, batch, features, self._hints(batch.samples, order))
 
-    def _advance(self, prepared: "_Prepared") -> tuple[float, float]:
-        seed, batch, features = prepared
+    def _hints(self, samples: Tensor, order: Tensor) -> list[Tensor]:
+        """The source's hidden states (B, steps, H) at the end of each step, undisturbed."""
+        if self._source is None or not self.recipe.objective.hint:
+            return []
+        stacked = self.front_end.frames_stacked
+        with torch.no_grad():
+            states = self._source.states(_in_order(self._source.frames(samples), order))
+        wanted = states if self.recipe.objective.every_layer else states[-1:]
+        return [one[:, stacked - 1 :: stacked] for one in wanted]
+
+    def _advance(self, prepared: "_Prepared") -> Tensor:
+        seed, batch, features, hints = prepared
         torch.manual_seed(seed)
-        embeddings = self.student(features, self.front_end.steps(batch.lengths))
-        distill, contrast = self._objectives(embeddings, batch)
         weights = self.recipe.objective
+        steps = self.front_end.steps(batch.lengths)
+        states = self.student.states(features, weights.every_layer)
+        distill, contrast = self._objectives(self.student.pooled(states[-1], steps), batch)
         loss = weights.distill * distill + weights.contrast * contrast
+        apart = hint(states, hints, steps) if hints else torch.zeros((), device=self.device)
         self._optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss + weights.hint * apart)
         torch.nn.utils.clip_grad_norm_(
             self.student.parameters(), self.recipe.optimization.gradient_limit
         )
@@ -256,7 +304,7 @@ class Training:
         decay = min(self.recipe.optimization.average_decay, (1 + self.step) / (10 + self.step))
         for name, value in self.student.state_dict().items():
             self._average[name].lerp_(value, 1 - decay)
-        return float(distill.detach()), float(contrast.detach())
+        return torch.stack((distill, contrast, apart)).detach()
 
     def _statistics(self) -> Normalization:
         """Mean and deviation of the cepstra of disturbed training speech."""
@@ -267,13 +315,29 @@ class Training:
             cepstrum = self.front_end.cepstrum(
                 self.front_end.log_mel(self._augmenter.samples(batch.samples, generator))
             )
-            frames.append(cepstrum.flatten(0, 1).double())
+            frames.append(cepstrum.flatten(0, 1).double().cpu())
         every = torch.cat(frames)
         return Normalization(
             mean=tuple(every.mean(0).tolist()),
             deviation=tuple(every.std(0).tolist()),
             prior_frames=self.recipe.prior_frames,
         )
+
+
+def _source(recipe: Recipe, device: str) -> Resemblyzer | None:
+    """The network that the training starts from, if any."""
+    if recipe.network.start == "resemblyzer":
+        return Resemblyzer.load(device)
+    if recipe.objective.hint:
+        raise ConfigError(
+            "the recipe has hints and nothing that gives them", 'Set network.start = "resemblyzer".'
+        )
+    return None
+
+
+def _in_order(frames: Tensor, order: Tensor) -> Tensor:
+    """Frames (B, T, F), taken from where ``order`` (B, T) says."""
+    return frames.gather(1, order[:, :, None].expand(-1, -1, frames.shape[2]))
 
 
 def _replace(path: Path, state: dict[str, Any]) -> None:

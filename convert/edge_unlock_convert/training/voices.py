@@ -2,7 +2,8 @@
 
 A ``VoiceSet`` is two files: ``<name>.npz`` (``off`` (n + 1,) first samples of the pieces,
 ``spk`` (n,) speakers as ``corpus/speaker``, ``emb`` float32 (n, D) teacher embeddings of norm
-1, ``transform`` (n, 3) how the voice was changed, see ``pseudo.Change``) and
+1, ``emb1`` and so on those of further teachers, ``transform`` (n, 4) how the voice was changed, see
+``pseudo.Change``) and
 ``<name>.audio.npy`` (int16, mapped into memory and not read as a whole).
 """
 
@@ -17,15 +18,21 @@ from edge_unlock.errors import ConfigError
 
 FULL_SCALE = 32767
 
+Float32s = NDArray[np.float32]
+
 
 class VoiceSet(NamedTuple):
-    """Pieces of one variant: the recorded voices, or pseudo-speakers made of them."""
+    """Pieces of one variant: the recorded voices, or pseudo-speakers made of them.
+
+    ``further`` (n, D) each are the embeddings of teachers after the first.
+    """
 
     audio: NDArray[np.int16]
     offsets: NDArray[np.int64]
     speakers: NDArray[np.str_]
     embeddings: NDArray[np.float32]
     transforms: NDArray[np.float32]
+    further: tuple[Float32s, ...] = ()
 
     def __len__(self) -> int:
         return len(self.speakers)
@@ -47,23 +54,27 @@ class VoiceSet(NamedTuple):
         path = directory / f"{name}.npz"
         try:
             with np.load(path) as index:
-                columns = [index[key] for key in ("off", "spk", "emb", "transform")]
+                off, spk, first, changes = (index[k] for k in ("off", "spk", "emb", "transform"))
+                further = tuple(index[key] for key in sorted(index) if key[:3] == "emb" != key)
             audio = np.load(directory / f"{name}.audio.npy", mmap_mode="r")
         except OSError as error:
             raise ConfigError(
                 f"cannot read the voices {path}", "Make them first: edge-unlock-convert voices."
             ) from error
-        return cls(audio, *columns)
+        return cls(audio, off, spk, first, changes, further)
 
     @staticmethod
     def save(
         directory: Path,
         name: str,
         pieces: Sequence[tuple[str, NDArray[np.float32]]],
-        embeddings: NDArray[np.float32],
+        embeddings: Sequence[Float32s],
         transforms: Sequence[tuple[float, ...]],
     ) -> None:
-        """Write a set; its index comes last, so that a broken-off set is not found."""
+        """Write a set; its index comes last, so that a broken-off set is not found.
+
+        ``embeddings`` (n, D) are of one teacher each.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         lengths = [len(samples) for _, samples in pieces]
         audio = np.concatenate([samples for _, samples in pieces]).clip(-1, 1)
@@ -73,6 +84,9 @@ class VoiceSet(NamedTuple):
             directory / f"{name}.npz",
             off=np.cumsum([0, *lengths]),
             spk=np.array([speaker for speaker, _ in pieces]),
-            emb=embeddings.astype(np.float32),
             transform=np.array(transforms, np.float32),
+            **{
+                f"emb{number or ''}": one.astype(np.float32)
+                for number, one in enumerate(embeddings)
+            },
         )

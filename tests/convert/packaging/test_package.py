@@ -1,7 +1,6 @@
 """A package appears whole or not at all."""
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from edge_unlock.encoder.package import shipped_package
 from edge_unlock_convert.errors import ConversionError
 from edge_unlock_convert.packaging import package
-from edge_unlock_convert.packaging.package import package_name, write_file, write_package
+from edge_unlock_convert.packaging.package import package_name, write_package
 
 
 @pytest.fixture(scope="module")
@@ -91,31 +90,3 @@ def test_a_name_that_no_manifest_holds_is_refused_at_once(name):
     with pytest.raises(ConversionError, match="cannot have the name") as caught:
         package_name(Path("models") / name)
     assert "Say another" in caught.value.hint
-
-
-class TestFile:
-    def test_replaces_what_stood_there(self, tmp_path):
-        path = tmp_path / "figures.json"
-        path.write_text("old, and longer")
-        write_file(path, b"new")
-        assert contents(tmp_path) == {"figures.json": b"new"}
-
-    def test_that_cannot_be_written_leaves_all_as_it_was(self, tmp_path, monkeypatch):
-        path = tmp_path / "figures.json"
-        path.write_text("old")
-
-        def full(*_):
-            raise OSError(errno.ENOSPC, "full")
-
-        monkeypatch.setattr(package, "_write", full)
-        with pytest.raises(ConversionError, match=r"figures\.json: full"):
-            write_file(path, b"new")
-        assert contents(tmp_path) == {"figures.json": b"old"}
-
-    def test_that_is_a_directory_is_an_error(self, tmp_path):
-        with pytest.raises(ConversionError, match="Is a directory"):
-            write_file(tmp_path, b"new")
-
-    def test_a_device_keeps_its_place(self):
-        write_file(Path(os.devnull), b"new")
-        assert Path(os.devnull).is_char_device()

@@ -70,7 +70,7 @@ def voices(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> list[Voi
             soundfile.write(folder / f"{number}.wav", samples, RATE_HZ)
     for variant in (0, 1):
         seen: list[int] = []
-        made = pseudo.make(recipe, root / "speech", root, variant, teacher, seen.append)
+        made = pseudo.make(recipe, root / "speech", root, variant, [teacher], seen.append)
         assert made == sum(seen) == SPEAKERS - variant  # the one held out is not changed
     return [VoiceSet.load(root, "v0"), VoiceSet.load(root, "v1")]
 
