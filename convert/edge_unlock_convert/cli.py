@@ -73,18 +73,20 @@ def _report(error: Exception) -> int:
     """Say in one line what went wrong, in another what to do; returns the exit code."""
     exit_code = 1
     if isinstance(error, EdgeUnlockError):
-        message, hint, exit_code = str(error), error.hint, error.exit_code
+        # some name several faults, a line each
+        message = "\n".join(map(printable, str(error).split("\n")))
+        hint, exit_code = error.hint, error.exit_code
     elif isinstance(error, ImportError):  # of a library that the device does not need
-        message, hint = str(error), INSTALL_HINT
+        message, hint = printable(str(error)), INSTALL_HINT
     elif isinstance(error, OSError) and error.strerror:
-        message = f"{error.filename or 'standard output'}: {error.strerror}"
+        message = printable(f"{error.filename or 'standard output'}: {error.strerror}")
         hint = f"Give another path, or check its permissions. {DEBUG_VARIABLE}=1 shows where."
     elif isinstance(error, MemoryError):
         message, hint = "the machine has not memory enough", "Close programs, or give less speech."
     else:
-        message = f"unexpected {type(error).__name__}: {error}"
+        message = printable(f"unexpected {type(error).__name__}: {error}")
         hint = f"This is a defect. {DEBUG_VARIABLE}=1 shows where."
-    click.echo(f"edge-unlock-convert: error: {printable(message)}", err=True)
+    click.echo(f"edge-unlock-convert: error: {message}", err=True)
     click.echo(f"hint: {printable(hint)}", err=True)
     return exit_code
 

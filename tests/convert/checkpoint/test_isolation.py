@@ -44,3 +44,12 @@ class TestWorker:
         with pytest.raises(CheckpointError):
             read(misfit, Options(pooling="last"))
         assert "torch_modules.py" in capsys.readouterr().err
+
+    def test_names_of_a_checkpoint_make_no_lines_of_their_own(self, tmp_path):
+        torch = pytest.importorskip("torch")
+        state = torch.nn.LSTM(5, 6).state_dict()
+        path = tmp_path / "names.pt"
+        torch.save({**state, "a\n\x1b[2J.weight": torch.zeros(3)}, path)
+        with pytest.raises(CheckpointError, match=r"a \\x1b\[2J") as caught:
+            read(path, Options(pooling="last"))
+        assert str(caught.value).isprintable()
