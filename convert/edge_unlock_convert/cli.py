@@ -2,11 +2,17 @@
 
 import importlib
 import os
+import sys
+import traceback
 from typing import Any, NamedTuple
 
 import click
 
 from edge_unlock.errors import EdgeUnlockError
+from edge_unlock_convert.terminal import printable
+
+DEBUG_VARIABLE = "EDGE_UNLOCK_DEBUG"
+INSTALL_HINT = "pip install 'edge-unlock[convert]', or 'edge-unlock[train]' to train."
 
 
 class _Entry(NamedTuple):
@@ -53,16 +59,36 @@ class _Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the command line."""
         try:
-            return super().invoke(ctx)
-        except EdgeUnlockError as error:
-            if os.environ.get("EDGE_UNLOCK_DEBUG") == "1":
-                raise
-            click.echo(f"edge-unlock-convert: error: {error}", err=True)
-            if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
-            ctx.exit(error.exit_code)
+            return super().main(*args, **settings)
+        except Exception as error:  # whatever it is, it must not look like success
+            if os.environ.get(DEBUG_VARIABLE) == "1":
+                traceback.print_exc()
+            sys.exit(_report(error))
+
+
+def _report(error: Exception) -> int:
+    """Say in one line what went wrong, in another what to do; returns the exit code."""
+    exit_code = 1
+    if isinstance(error, EdgeUnlockError):
+        # some name several faults, a line each
+        message = "\n".join(map(printable, str(error).split("\n")))
+        hint, exit_code = error.hint, error.exit_code
+    elif isinstance(error, ImportError):  # of a library that the device does not need
+        message, hint = printable(str(error)), INSTALL_HINT
+    elif isinstance(error, OSError) and error.strerror:
+        message = printable(f"{error.filename or 'standard output'}: {error.strerror}")
+        hint = f"Give another path, or check its permissions. {DEBUG_VARIABLE}=1 shows where."
+    elif isinstance(error, MemoryError):
+        message, hint = "the machine has not memory enough", "Close programs, or give less speech."
+    else:
+        message = printable(f"unexpected {type(error).__name__}: {error}")
+        hint = f"This is a defect. {DEBUG_VARIABLE}=1 shows where."
+    click.echo(f"edge-unlock-convert: error: {message}", err=True)
+    click.echo(f"hint: {printable(hint)}", err=True)
+    return exit_code
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,6 +7,7 @@ unlabelled voices) or by folders ``speaker/*.wav``.
 """
 
 import csv
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -16,6 +17,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from edge_unlock.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ
 from edge_unlock.errors import AudioError, ConfigError
 
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg")
@@ -42,17 +44,38 @@ class Utterance(NamedTuple):
     session: str = UNSAID
     is_labelled: bool = True
 
-    def samples(self, sample_rate_hz: int) -> NDArray[np.float32]:
-        """The recording as float32 (n,), mono, in [-1, 1]; ``AudioError`` if unreadable."""
-        return decode(self.path, str(self.path), sample_rate_hz)
+    def samples(self, sample_rate_hz: int, longest_s: float | None = None) -> NDArray[np.float32]:
+        """The recording as float32 (n,), mono, in [-1, 1]; its first ``longest_s`` seconds.
+
+        Raises ``AudioError`` when it cannot be read, or its rate is none of speech.
+        """
+        if not self.path.is_file():  # reading a pipe would wait for ever
+            raise AudioError(f"{self.path} is missing, or no file", "Remove it or its line.")
+        return decode(self.path, str(self.path), sample_rate_hz, longest_s)
 
 
-def decode(source: Path | BinaryIO, name: str, sample_rate_hz: int) -> NDArray[np.float32]:
-    """Audio as float32 (n,), mono, in [-1, 1]; ``AudioError`` if unreadable."""
+def decode(
+    source: Path | BinaryIO, name: str, sample_rate_hz: int, longest_s: float | None = None
+) -> NDArray[np.float32]:
+    """Audio as float32 (n,), mono, in [-1, 1]; its first ``longest_s`` seconds.
+
+    Raises ``AudioError`` when it cannot be read, or its rate is none of speech.
+    """
+    # as bytes, because soundfile cannot say a name that is no UTF-8
+    opened = os.fsencode(source) if isinstance(source, Path) else source
     try:
-        samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(opened) as file:
+            rate = file.samplerate
+            if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+                raise AudioError(
+                    f"{name} has a sample rate of {rate} Hz",
+                    f"Give audio of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz.",
+                )
+            frames = -1 if longest_s is None else int(longest_s * rate)
+            samples = file.read(frames, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
-        raise AudioError(f"cannot read {name}: {error}", "Remove it or repair it.") from error
+        reason = getattr(error, "error_string", error)  # without the name, which is bytes here
+        raise AudioError(f"cannot read {name}: {reason}", "Remove it or repair it.") from error
     mono: NDArray[np.float32] = samples.mean(axis=1)
     if rate != sample_rate_hz:
         mono = soxr.resample(mono, rate, sample_rate_hz)
@@ -64,7 +87,7 @@ def fault_of(path: Path) -> str | None:
     if not path.is_file():
         return f"there is no file {path}"
     try:
-        found = soundfile.info(path)
+        found = soundfile.info(os.fsencode(path))
     except (OSError, soundfile.SoundFileError):
         return f"{path} is not audio"
     return None if found.frames else f"{path} holds no sound"
@@ -81,7 +104,8 @@ def read_corpus(source: Path, split: str | None = None) -> list[Utterance]:
     if not utterances:
         raise ConfigError(
             f"{source} names no speech" + (f" of the split {split}" if split else ""),
-            "Give a manifest.tsv, or a directory that holds one folder a speaker.",
+            "Give a manifest.tsv, or a directory that holds one folder a speaker, with recordings "
+            f"in {', '.join(SUFFIXES)}.",
         )
     return utterances
 
@@ -94,7 +118,7 @@ def _folders(root: Path) -> Iterator[Utterance]:
 
 def _manifest(path: Path) -> Iterator[Utterance]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, delimiter="\t")
             missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
             if missing:
@@ -102,6 +126,11 @@ def _manifest(path: Path) -> Iterator[Utterance]:
                     f"{path} lacks the column {missing[0]}", "The first line names the columns."
                 )
             for number, row in enumerate(rows):
+                if any(row[name] is None for name in COLUMNS):
+                    raise ConfigError(
+                        f"line {rows.line_num} of {path} has too few fields",
+                        f"Each line has {', '.join(rows.fieldnames or ())}, between tabs.",
+                    )
                 speaker = row["speaker"] if row["speaker"] != UNKNOWN else f"u{number}"
                 yield Utterance(
                     path.parent / row["path"],
@@ -114,7 +143,7 @@ def _manifest(path: Path) -> Iterator[Utterance]:
                     row.get("session") or UNSAID,
                     row["speaker"] != UNKNOWN,
                 )
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"cannot read {path}: {error}", "Give a manifest.tsv.") from error
 
 

@@ -12,6 +12,9 @@ from edge_unlock.errors import AudioError, ConfigError
 from edge_unlock_convert.corpus import SUFFIXES, UNKNOWN, Utterance, read_corpus
 from edge_unlock_convert.errors import SpeechError
 
+LONGEST_S = 60.0
+"""Of a recording is heard: its embedding changes no more, and an hour would fill the memory."""
+
 
 class Source(NamedTuple):
     """A folder of recordings (in one folder a speaker, or without speakers), or a manifest.
@@ -39,6 +42,8 @@ class Speech:
 
     def __init__(self, source: Source, limit: int | None = None, *, together: int = 1) -> None:
         found = _without_speakers(source.path)
+        if found:
+            _check_folder(source)
         if not found:
             try:
                 found = [(one, one.speaker) for one in read_corpus(source.path, source.split)]
@@ -55,18 +60,34 @@ class Speech:
         return len(self._found)
 
     def recordings(self, sample_rate_hz: int) -> Iterator[Recording]:
-        """Read them, as one channel at ``sample_rate_hz``.
+        """Read them, as one channel at ``sample_rate_hz``, the first minute of each.
 
-        Raises ``SpeechError`` for a file that is not audio.
+        Raises ``SpeechError`` for a file that is not audio, or digital silence.
         """
         for one, speaker in self._found:
             try:
-                samples = one.samples(sample_rate_hz)
+                samples = one.samples(sample_rate_hz, LONGEST_S)
             except AudioError as error:
                 raise SpeechError(str(error), error.hint) from error
             if not np.isfinite(samples).all():
                 raise SpeechError(f"{one.path} holds samples that are not finite", "Remove it.")
+            if not samples.any():
+                raise SpeechError(f"{one.path} holds no sound", "Remove it.")
             yield Recording(speaker, samples)
+
+
+def _check_folder(source: Source) -> None:
+    """Raise ``SpeechError`` where recordings in a folder itself leave open what is meant."""
+    if source.split is not None:
+        raise SpeechError(
+            f"{source.path} is a folder, which has no split {source.split}",
+            "Splits are those of a manifest.",
+        )
+    if any(path.suffix.lower() in SUFFIXES for path in source.path.glob("*/*")):
+        raise SpeechError(
+            f"{source.path} holds recordings and folders of recordings: who speaks in the former?",
+            "Give a folder a speaker, or recordings alone of whom nobody is named.",
+        )
 
 
 def _without_speakers(source: Path) -> list[tuple[Utterance, str | None]]:

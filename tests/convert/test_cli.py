@@ -16,7 +16,6 @@ from click.testing import CliRunner
 
 from edge_unlock.encoder import shipped
 from edge_unlock.encoder.package import ModelPackage
-from edge_unlock.errors import ModelError
 from edge_unlock_convert.cli import COMMANDS, main
 
 
@@ -63,6 +62,15 @@ def test_every_command_has_help(command):
 
 def test_mistyped_option_is_a_usage_error():
     assert run("quantize", "x", "--quantise").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--prior-frames", "nan"), ("--prior-frames", "0"), ("--prior-frames", "1e7"),
+     ("--max-eer-delta", "inf"), ("--min-cosine", "nan")],
+)  # fmt: skip
+def test_a_limit_that_is_no_number_is_a_usage_error(option, value):
+    assert run("quantize", "x", "--out", "y", "--speech", "z", option, value).exit_code == 2
 
 
 @pytest.fixture
@@ -162,7 +170,7 @@ class TestBadInput:
     def test_all_that_is_unclear_is_said_at_once(self, quantize, tmp_path):
         torch = pytest.importorskip("torch")
         torch.save(torch.nn.LSTM(50, 8).state_dict(), tmp_path / "lstm.pt")
-        words = "50 inputs a step, which is no multiple of 40 coefficients; the checkpoint does not"
+        words = "which are not whole frames of 40 coefficients; the checkpoint does not"
         quantize(tmp_path / "lstm.pt", words=words)
 
     def test_pooling_that_does_not_fit(self, quantize, checkpoint):
@@ -240,7 +248,9 @@ def test_existing_package_is_not_replaced_unasked(tmp_path, checkpoint, speech):
 
 def test_traceback_on_request(tmp_path):
     result = run("inspect", tmp_path, EDGE_UNLOCK_DEBUG="1")
-    assert isinstance(result.exception, ModelError)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Traceback")
+    assert "edge_unlock.errors.ModelError: " in result.stderr
 
 
 def test_inspect(package):
@@ -321,5 +331,77 @@ def test_key_that_others_can_read_is_refused(copy, tmp_path):
     key = tmp_path / "key"
     run("sign", copy, "--key", key, "--new-key")
     assert_error(run("sign", copy, "--key", key, "--new-key"), "cannot write the key")
+
+
+def test_of_a_pair_of_keys_both_are_made_or_none(copy, tmp_path):
+    key = tmp_path / "key"
+    (tmp_path / "key.pub").touch()
+    assert_error(run("sign", copy, "--key", key, "--new-key"), "cannot write the key")
+    assert not key.exists()
+    (tmp_path / "key.pub").rename(key)
+    assert_error(run("sign", copy, "--key", key, "--new-key"), "cannot write the key")
+    assert not (tmp_path / "key.pub").exists()
     key.chmod(0o644)
     assert_error(run("sign", copy, "--key", key), "others may read")
+
+
+@pytest.mark.parametrize(("absent", "command"), [("tflite", "inspect"), ("torch", "train")])
+def test_a_library_that_is_not_installed_is_one_line(absent, command):
+    script = (
+        f"import sys; sys.modules[{absent!r}] = None;"
+        f"from edge_unlock_convert.cli import main; main([{command!r}, 'x'])"
+    )
+    done = run_program([sys.executable, "-c", script])
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+    assert absent in done.stderr
+    assert "pip install 'edge-unlock[convert]'" in done.stderr
+
+
+def test_a_name_that_the_disk_cannot_keep_is_one_line(checkpoint, speech, tmp_path):
+    out = tmp_path / ("x" * 300)
+    assert_error(
+        run("quantize", checkpoint, "--out", out, "--speech", speech), "File name too long"
+    )
+
+
+def test_a_defect_is_one_line_and_no_success(monkeypatch):
+    def fail(_):
+        raise ZeroDivisionError("by\nzero")
+
+    monkeypatch.setattr("edge_unlock_convert.packaging.inspection.inspect", fail)
+    assert_error(run("inspect", "x"), "unexpected ZeroDivisionError: by zero")
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"a":' * 50_000, "{", "\xff"])
+def test_what_is_said_of_the_training_is_a_json_object(quantize, checkpoint, tmp_path, text):
+    path = tmp_path / "training.json"
+    path.write_text(text, encoding="latin-1")
+    quantize(checkpoint, "--training", path, words="as a JSON object")
+
+
+class TestWhatTheDeviceCannotTake:
+    """Is refused before the long work."""
+
+    @pytest.fixture
+    def save(self, tmp_path):
+        torch = pytest.importorskip("torch")
+
+        def save(inputs, size):
+            lstm, dense = torch.nn.LSTM(inputs, 4), torch.nn.Linear(4, size)
+            state = {f"lstm.{name}": one for name, one in lstm.state_dict().items()}
+            state |= {f"fc.{name}": one for name, one in dense.state_dict().items()}
+            torch.save(state, tmp_path / "large.pt")
+            return tmp_path / "large.pt"
+
+        return save
+
+    def test_too_long_an_embedding(self, quantize, save):
+        quantize(save(40, 5000), "--pooling", "mean", words="no such network: Expected `int` <=")
+
+    def test_too_many_frames_in_a_step(self, quantize, save):
+        quantize(save(40 * 65, 4), "--pooling", "mean", words="$.frames_stacked")
+
+    def test_too_large_a_file(self, quantize, save, monkeypatch):
+        monkeypatch.setattr("edge_unlock_convert.packaging.quantize.MAX_FILE_BYTES", 500)
+        quantize(save(40, 4), "--pooling", "mean", words="parameters: the device takes no file")

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,17 @@ def test_recordings_are_resampled_to_mono(tmp_path: Path) -> None:
     assert samples.dtype == np.float32
 
 
-@pytest.mark.parametrize("text", ["", "path\tsplit\n", HEADER])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "path\tsplit\n",
+        HEADER,
+        HEADER + "a.wav\ttrain\n",
+        HEADER + "x" * 200_000 + "\tt\tc\ts\n",
+    ],
+    ids=["empty", "columns", "no line", "short line", "endless field"],
+)
 def test_a_manifest_that_names_no_speech_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "m.tsv").write_text(text)
     with pytest.raises(ConfigError):
@@ -55,8 +66,35 @@ def test_a_manifest_that_names_no_speech_is_refused(tmp_path: Path, text: str) -
 def test_a_damaged_recording_is_an_audio_error(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "1.wav").write_bytes(b"no wave")
-    with pytest.raises(AudioError, match=r"1\.wav"):
+    with pytest.raises(AudioError, match=r"^cannot read [^']*/1\.wav: Format"):
         read_corpus(tmp_path)[0].samples(16_000)
+
+
+def test_a_pipe_is_an_audio_error(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    os.mkfifo(tmp_path / "x" / "1.wav")
+    with pytest.raises(AudioError, match=r"1\.wav is missing, or no file"):
+        read_corpus(tmp_path)[0].samples(16_000)
+
+
+@pytest.mark.parametrize("rate", [1, 2**31 - 1])
+def test_a_rate_of_no_speech_is_an_audio_error(tmp_path: Path, rate: int) -> None:
+    """At 1 Hz a small file would become one of gigabytes."""
+    (tmp_path / "x").mkdir()
+    soundfile.write(tmp_path / "x" / "1.wav", np.full(100, 0.25), rate)
+    with pytest.raises(AudioError, match=rf"1\.wav has a sample rate of {rate} Hz"):
+        read_corpus(tmp_path)[0].samples(16_000)
+
+
+def test_only_the_beginning_is_read_where_that_is_asked(tmp_path: Path) -> None:
+    write(tmp_path / "ann" / "1.wav", 1.0, 8_000)
+    assert len(read_corpus(tmp_path)[0].samples(16_000, longest_s=0.5)) == 8_000
+
+
+def test_a_name_that_is_no_text_can_be_read(tmp_path: Path) -> None:
+    write(tmp_path / "ann" / "1.wav", 0.1)
+    (tmp_path / "ann").rename(tmp_path / os.fsdecode(b"\xe4nn"))
+    assert len(read_corpus(tmp_path)[0].samples(16_000)) == 1600
 
 
 def test_words_are_joined_and_long_recordings_divided(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_the_front_end_that_is_assumed_is_said(classifier):
     ):
         assert words in assumed
     missing = described(classifier, *answers, "--coefficients", 13)["missing"]
-    assert "no multiple of 13 coefficients" in missing[0]["what"]
+    assert "frames of 13 coefficients" in missing[0]["what"]
 
 
 def test_a_front_end_beside_the_checkpoint_is_no_assumption(classifier):

@@ -4,6 +4,7 @@ A checkpoint is untrusted: nothing in it is executed, sizes are capped, and it i
 process of its own.
 """
 
+import stat
 import zipfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ MAX_CHECKPOINT_BYTES = 2**30
 PROJECT_CHECKPOINT_NAME = "student.pt"
 HDF5_MAGIC, ZIP_MAGIC, PICKLE_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar", ".model", ".safetensors")
+OTHER_SUFFIXES = (".keras", ".h5", ".hdf5", ".onnx")
 FORMATS_HINT = (
     "Give a PyTorch state dict (.pt), safetensors, a Keras model (.keras, .h5 or SavedModel), an "
     "ONNX model or a checkpoint directory of this project."
@@ -46,7 +48,7 @@ def read(path: Path, options: Options) -> Network:
     """
 
     with scratch() as directory:
-        request = {"path": str(path.resolve()), "options": asdict(options)}
+        request = {"path": str(path.absolute()), "options": asdict(options)}
         run_worker("read", directory, request)
         return Network.load(directory / NETWORK_NAME)
 
@@ -60,7 +62,7 @@ def describe(path: Path, options: Options) -> "Description":
     from edge_unlock_convert.checkpoint.description import Description
 
     with scratch() as directory:
-        request = {"path": str(path.resolve()), "options": asdict(options)}
+        request = {"path": str(path.absolute()), "options": asdict(options)}
         run_worker("describe", directory, request)
         return msgspec.json.decode((directory / DESCRIPTION_NAME).read_bytes(), type=Description)
 
@@ -82,7 +84,7 @@ def contents(path: Path, options: Options) -> Contents:
             from edge_unlock_convert.checkpoint import keras_model
 
             return keras_model.read_saved_model(path, options)
-        path = path / PROJECT_CHECKPOINT_NAME
+        path = _project_checkpoint(path)
         options = replace(options, activation=options.activation or ["linear"])
     magic = _magic(path)
     if path.suffix == ".onnx":
@@ -106,14 +108,30 @@ def contents(path: Path, options: Options) -> Contents:
     raise CheckpointError(f"{path} is of no known format", FORMATS_HINT)
 
 
+def _project_checkpoint(directory: Path) -> Path:
+    """The checkpoint of this project's training; others keep theirs under any name."""
+    path = directory / PROJECT_CHECKPOINT_NAME
+    if not path.is_file():
+        suffixes = (*TORCH_SUFFIXES, *OTHER_SUFFIXES)
+        files = [one.name for one in sorted(directory.iterdir()) if one.suffix in suffixes]
+        named = f"Name the file in it: {', '.join(files[:5])}." if files else FORMATS_HINT
+        raise CheckpointError(
+            f"the directory {directory} holds neither {PROJECT_CHECKPOINT_NAME} nor a SavedModel",
+            named,
+        )
+    return path
+
+
 def _magic(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe would wait for ever
+            raise CheckpointError(f"{path} is no file", FORMATS_HINT)
         with path.open("rb") as file:
             magic = file.read(8)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}", FORMATS_HINT) from error
-    if size > MAX_CHECKPOINT_BYTES:
+    if found.st_size > MAX_CHECKPOINT_BYTES:
         raise CheckpointError(
             f"{path} is larger than {MAX_CHECKPOINT_BYTES >> 20} MiB",
             "Save the weights alone, without the state of the optimizer.",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_unlock_convert.errors import CheckpointError, ConversionError
+from edge_unlock_convert.terminal import printable
 
 MEMORY_LIMIT_BYTES = 12 * 2**30
 """Address space of a worker; its libraries reserve several times of what they use."""
@@ -64,14 +65,18 @@ def run_worker(task: str, directory: Path, request: dict[str, Any] | None = None
                 process.wait()
     if status == 0:
         return
+    told_all = log_path.read_text(errors="replace")
+    if os.environ.get("EDGE_UNLOCK_DEBUG") == "1":
+        sys.stderr.write(told_all)
     error_path = directory / ERROR_NAME
     if error_path.exists() and error_path.stat().st_size:
         told = json.loads(error_path.read_text())
         kind = CheckpointError if told["kind"] == "checkpoint" else ConversionError
-        raise kind(told["message"], told["hint"])
+        # one line each, whatever names the checkpoint has
+        raise kind(printable(told["message"]), printable(told["hint"]))
     if not os.statvfs(directory).f_bavail:
         raise ConversionError(*disk_full(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
-    raise _crash(task, status, log_path.read_text(errors="replace"))
+    raise _crash(task, status, told_all)
 
 
 @contextmanager

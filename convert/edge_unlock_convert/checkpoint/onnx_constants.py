@@ -68,6 +68,12 @@ class Constants:
                 "Export the network alone, in evaluation mode: model.eval().",
             )
         self.use(name)
+        if self._values[name].dtype.kind in "biuc":
+            raise CheckpointError(
+                f"the weights {name!r} are {self._values[name].dtype} numbers, which are none of a "
+                "float network",
+                "Export the float network: quantizing twice loses twice.",
+            )
         weights: Float32 = np.asarray(self._values[name], np.float32)
         return weights
 

@@ -5,7 +5,7 @@ names and shapes is asked for, all at once.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -52,12 +52,13 @@ class _Choice:
         self._options = options
         self.notes: list[str] = []
         self._problems: list[Problem] = []
-        kept = {name: one.detach().to(torch.float32).numpy() for name, one in state.items()}
+        kept = dict(state)
         self._drop(kept)
         training = [name for name in kept if LOSS_TENSOR.search(name)]
         if loss := [name for name in training if "num_batches" not in name]:
             self.notes.append(f"left behind, as parts of the loss: {', '.join(loss)}")
-        self._modules = modules({n: one for n, one in kept.items() if n not in training})
+        weights = {name: one for name, one in kept.items() if name not in training}
+        self._modules = modules(self._numbers(weights))
         self._steps: dict[str, list[Step]] = {}
         for module in self._modules.values():
             try:
@@ -65,7 +66,24 @@ class _Choice:
             except CheckpointError as error:
                 self._problems.append((str(error), error.hint or ""))
 
-    def _drop(self, kept: dict[str, Float32]) -> None:
+    def _numbers(self, kept: Mapping[str, torch.Tensor]) -> dict[str, Float32]:
+        """The tensors as arrays; what is no array of floats cannot be a float network's."""
+        for name, one in kept.items():
+            if not one.is_floating_point() or one.layout != torch.strided:
+                self._problems.append(
+                    (
+                        f"{name} holds {_dtype(one)} numbers, which are no weights of a float "
+                        "network",
+                        f"Convert the float checkpoint; or --drop {name}, if nothing needs it.",
+                    )
+                )
+        return {
+            name: one.detach().to(torch.float32).numpy()
+            for name, one in kept.items()
+            if one.layout == torch.strided and not one.is_complex()
+        }
+
+    def _drop(self, kept: dict[str, torch.Tensor]) -> None:
         for asked in self._options.drop:
             names = [name for name in kept if name == asked or name.startswith(f"{asked}.")]
             if not names:
@@ -82,6 +100,10 @@ class _Choice:
         if self._problems or not stack:
             return Contents(format_name, (), everything, tuple(self._problems), tuple(self.notes))
         base = tuple(step for name in stack for step in self._steps[name])
+        if refused := [step.form for step in base if isinstance(step.form, Refused)]:
+            # what follows has no say: the sizes of such a layer are not known
+            self._problems += [(one.reason, one.hint) for one in refused]
+            return Contents(format_name, (), everything, tuple(self._problems), tuple(self.notes))
         self.notes += _projection_note(base)
         heads = self._heads(stack)
         track, used = self._chain(base, stack, heads)
@@ -319,6 +341,11 @@ def _projection_note(base: Track) -> list[str]:
         f"the projections were folded into the weights that read them: {after:,} multiplications "
         f"a step instead of {before:,}, with the same result"
     ]
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    name = str(tensor.dtype).removeprefix("torch.")
+    return name if tensor.layout == torch.strided else f"sparse {name}"
 
 
 def _joined(names: Sequence[str]) -> str:

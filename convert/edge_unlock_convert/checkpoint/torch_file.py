@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from edge_unlock_convert.checkpoint import inert
+from edge_unlock_convert.checkpoint.torch_weight_norm import multiplied_out
 from edge_unlock_convert.errors import CheckpointError
 
 NESTING_KEYS = ("state_dict", "model_state_dict", "model_state", "model")
@@ -159,9 +160,10 @@ def _has_lstm(state: Mapping[str, torch.Tensor]) -> bool:
 
 
 def _unwrap(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Without what wrappers put before names, and without weight normalization."""
     names = [str(name) for name in state]
     while prefix := next(
         (p for p in WRAPPER_PREFIXES if all(name.startswith(p) for name in names)), None
     ):
         names = [name.removeprefix(prefix) for name in names]
-    return dict(zip(names, state.values(), strict=True))
+    return multiplied_out(dict(zip(names, state.values(), strict=True)))

@@ -5,6 +5,7 @@ Only here are PyTorch, ONNX and HDF5 imported to read a checkpoint.
 
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from edge_unlock_convert.checkpoint.isolation import (
 )
 from edge_unlock_convert.errors import CheckpointError, ConversionError
 
+INSTALL_HINT = "pip install 'edge-unlock[convert]'"
+REASON_CHARACTERS = 200
+"""Of the message of another library, which may quote the file."""
+
 
 def main(task: str, directory: Path) -> int:
     """Carry out ``task``; an error that has a message goes to a file for the parent."""
@@ -30,7 +35,20 @@ def main(task: str, directory: Path) -> int:
         return _tell(directory, ConversionError(*disk_full(met)))
     except ConversionError as error:
         return _tell(directory, error)
+    except ImportError as error:
+        return _tell(directory, ConversionError(str(error), INSTALL_HINT))
+    except Exception as error:  # shapes that do not fit each other break arithmetic in any way
+        traceback.print_exc()
+        return _tell(directory, _malformed(request["path"], error))
     return 0
+
+
+def _malformed(path: str, error: Exception) -> CheckpointError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return CheckpointError(
+        f"{path} is malformed, or its layers do not fit each other: {reason[:REASON_CHARACTERS]}",
+        "Save or export it again. EDGE_UNLOCK_DEBUG=1 shows where that was found.",
+    )
 
 
 def _tell(directory: Path, error: ConversionError) -> int:

@@ -1,6 +1,6 @@
 """``quantize``: a checkpoint to a package."""
 
-import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,23 @@ if TYPE_CHECKING:
     from edge_unlock_convert.front_end import Description, FrontEndAnswers
 
 PATH = click.Path(path_type=Path)
+MAX_BYTES = 2**20
+"""Of what a person writes about a training."""
 SCHEMES = ("int8", "dynamic", "float32")
 RANGES = ("minmax", "percentile", "mse", "output")
 WEIGHT_RANGES = ("minmax", "output")
 POOLINGS = ("attention", "mean", "last")
+
+
+class FiniteRange(click.FloatRange):
+    """As click's, which lets pass what is not a number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, of which there is an order."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return found
 
 
 @click.command()
@@ -35,7 +48,7 @@ POOLINGS = ("attention", "mean", "last")
 )
 @click.option(
     "--min-feature-cosine",
-    type=click.FloatRange(-1, 1),
+    type=FiniteRange(-1, 1),
     default=0.7,
     show_default=True,
     help="Least agreement of embeddings from the device's features with those from its own.",
@@ -48,7 +61,7 @@ POOLINGS = ("attention", "mean", "last")
 )
 @click.option(
     "--min-check-cosine",
-    type=click.FloatRange(-1, 1),
+    type=FiniteRange(-1, 1),
     default=0.95,
     show_default=True,
     help="Least cosine of the package's embedding to that.",
@@ -72,14 +85,14 @@ POOLINGS = ("attention", "mean", "last")
 @click.option("--test-utterances", type=click.IntRange(2), default=500, show_default=True)
 @click.option(
     "--min-cosine",
-    type=click.FloatRange(-1, 1),
+    type=FiniteRange(-1, 1),
     default=0.99,
     show_default=True,
     help="Least 1st percentile of the cosine between float and quantized embeddings.",
 )
 @click.option(
     "--max-eer-delta",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=0.5,
     show_default=True,
     help="Most rise of the EER, in percentage points: of its 95% interval.",
@@ -104,7 +117,7 @@ POOLINGS = ("attention", "mean", "last")
 @click.option("--pooling", type=click.Choice(POOLINGS), help="Steps to embedding, likewise.")
 @click.option(
     "--prior-frames",
-    type=float,
+    type=FiniteRange(0, 1e6, min_open=True),
     default=100.0,
     show_default=True,
     help="Weight of the training mean in the running mean, likewise.",
@@ -122,7 +135,11 @@ def quantize(**options: Any) -> None:
     from edge_unlock_convert.packaging.card import quantization_rows
     from edge_unlock_convert.packaging.known import KnownEmbedding
     from edge_unlock_convert.packaging.manifest import Identity
-    from edge_unlock_convert.packaging.package import check_target, write_package
+    from edge_unlock_convert.packaging.package import (
+        check_target,
+        package_name,
+        write_package,
+    )
     from edge_unlock_convert.quantization import compare
     from edge_unlock_convert.speech import Source
 
@@ -131,6 +148,7 @@ def quantize(**options: Any) -> None:
         raise click.UsageError("--check-audio and --check-embedding belong together.")
     out: Path = options["out"]
     check_target(out, replace=options["force"])
+    name = package_name(out, options["name"])
     given = find_front_end(options["checkpoint"], options["front_end"])
     front_end = given if isinstance(given, FrontEnd) else answers(options, given)
     pooling = front_end.encoder.pooling if isinstance(front_end, FrontEnd) else front_end.pooling
@@ -154,7 +172,7 @@ def quantize(**options: Any) -> None:
             min_check_cosine=options["min_check_cosine"],
         ),
         identity=Identity(
-            options["name"] or out.resolve().name,
+            name,
             options["model_version"],
             read_object(options["training"]),
         ),
@@ -186,15 +204,16 @@ def answers(options: dict[str, Any], described: "Description | None") -> "FrontE
 
 def read_object(path: Path | None) -> dict[str, Any]:
     """The JSON object in a file; without a file, an empty one."""
+    import msgspec
+
     from edge_unlock_convert.errors import ConversionError
 
     if path is None:
         return {}
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(loaded, dict):
-            raise ValueError("it is no object")
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            loaded: dict[str, Any] = msgspec.json.decode(file.read(MAX_BYTES), type=dict[str, Any])
+    except (OSError, ValueError, RecursionError) as error:
         raise ConversionError(
             f"cannot read {path} as a JSON object: {error}", 'Write {"data": ..., "licence": ...}.'
         ) from error

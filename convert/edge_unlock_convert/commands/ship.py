@@ -39,11 +39,11 @@ def ship(
     """Make the package that ships: int8 network, cohort, calibration and thresholds."""
     from edge_unlock_convert.packaging import ship as packaging
     from edge_unlock_convert.packaging.manifest import Identity
-    from edge_unlock_convert.packaging.package import check_target, write_package
+    from edge_unlock_convert.packaging.package import check_target, package_name, write_package
     from edge_unlock_convert.terminal import stage
 
     check_target(output, replace=force)
-    identity = Identity(output.resolve().name, model_version, read_object(training))
+    identity = Identity(package_name(output), model_version, read_object(training))
     shipped = packaging.ship(source, speech, identity, stage)
     write_package(output, shipped.files, replace=force)
     click.echo(f"{output}: {shipped.manifest.name} {shipped.manifest.version}")

@@ -1,16 +1,25 @@
 """Writes what a command made."""
 
+import tempfile
 from pathlib import Path
 
 from edge_unlock_convert.errors import ConversionError
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file whole. Raises ``ConversionError`` where it cannot be, and leaves none."""
+    """Write a file that appears complete or not at all; until then what stands there stays.
+
+    Raises ``ConversionError`` where it cannot be.
+    """
     try:
-        path.write_bytes(data)
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a device or a pipe keeps its place
+            return
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as made:
+            new = Path(made) / path.name
+            new.write_bytes(data)
+            new.replace(path)
     except OSError as error:
-        path.unlink(missing_ok=True)
         raise _cannot(path, error) from error
 
 

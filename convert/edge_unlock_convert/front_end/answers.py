@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from edge_unlock.encoder.features import FeatureSpec, Float32
 from edge_unlock.encoder.package import EncoderSpec
 from edge_unlock_convert.checkpoint.assembly import POOLING_UNKNOWN, told
@@ -48,8 +50,8 @@ class FrontEndAnswers(NamedTuple):
         stacked = self.frames_stacked or input_size // size
         if stacked * size != input_size:
             raise CheckpointError(
-                f"the network takes {input_size} inputs a step, which is no multiple of "
-                f"{size} coefficients",
+                f"the network takes {input_size} inputs a step, which are not "
+                f"{self.frames_stacked or 'whole'} frames of {size} coefficients",
                 "Say how it was trained: --coefficients and --frames-stacked, or --front-end FILE.",
             )
         return stacked
@@ -74,11 +76,23 @@ class FrontEndAnswers(NamedTuple):
         if problems or pooling is None:
             raise told(problems)
         features = self.features
-        encoder = EncoderSpec(
-            frames_stacked=stacked, embedding_size=network.embedding_size, pooling=pooling
-        )
+        encoder = _encoder(stacked, network.embedding_size, pooling)
         if isinstance(features, Description):
             return fold(network, features, encoder, samples, self.prior_frames)
         normalization = measure_normalization(features, samples, self.prior_frames)
         front_end = FrontEnd(features=features, normalization=normalization, encoder=encoder)
         return network, front_end, None
+
+
+def _encoder(stacked: int, embedding_size: int, pooling: Pooling) -> EncoderSpec:
+    fields = {
+        "frames_stacked": stacked,
+        "embedding_size": embedding_size,
+        "pooling": pooling,
+    }
+    try:
+        return msgspec.convert(fields, EncoderSpec)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(
+            f"the device takes no such network: {error}", "Train one of a size for a device."
+        ) from error

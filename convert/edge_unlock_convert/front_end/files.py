@@ -50,7 +50,7 @@ def _read(path: Path) -> FrontEnd | Description:
             f"cannot read {path}: {error.strerror}",
             f"Give a file, or one of {', '.join(READY)}.",
         ) from error
-    except ValueError as error:  # of msgspec, of UTF-8, of the fields
+    except (ValueError, RecursionError) as error:  # of msgspec, of UTF-8, of the fields
         raise CheckpointError(
             f"{path} is no front end: {error}",
             'It has the fields of "Front ends" in convert/README.md, or those that training wrote.',

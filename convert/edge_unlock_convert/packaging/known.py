@@ -132,7 +132,7 @@ def read_embedding(path: Path, size: int) -> NDArray[np.float64]:
             raise ValueError(f"its shape is {values.shape}, the network's embedding is ({size},)")
         if not np.isfinite(values).all() or not values.any():
             raise ValueError("it is zero or not finite")
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ConversionError(
             f"{path} is no embedding: {error}", "Give .npy, or a JSON list of numbers."
         ) from error

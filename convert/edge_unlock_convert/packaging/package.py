@@ -7,6 +7,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
+from edge_unlock.encoder.package import MANIFEST_NAME, FileName, ModelPackage
+from edge_unlock.errors import ModelError
 from edge_unlock_convert.errors import ConversionError
 
 
@@ -18,13 +22,42 @@ def check_target(directory: Path, *, replace: bool) -> None:
         )
     if directory.exists() and not directory.is_dir():
         raise ConversionError(f"{directory} is no directory", "Choose another --out.")
+    if directory.exists():
+        _check_package(directory)
+
+
+def package_name(directory: Path, said: str | None = None) -> str:
+    """The name in the manifest, which is that of the directory where nobody says another.
+
+    Raises ``ConversionError`` for one that no manifest can hold.
+    """
+    name = said or Path(os.path.realpath(directory)).name
+    try:
+        return msgspec.convert(name, FileName)
+    except msgspec.ValidationError as error:
+        raise ConversionError(
+            f"a package cannot have the name {name!r}",
+            "Say another: letters, digits, dots, dashes and underscores, 100 at most.",
+        ) from error
+
+
+def _check_package(directory: Path) -> None:
+    """What is replaced is deleted: it must be a package, and nothing else."""
+    found = list(directory.iterdir())
+    is_package = not found or directory / MANIFEST_NAME in found
+    if directory.is_symlink() or not is_package or any(one.is_dir() for one in found):
+        raise ConversionError(
+            f"{directory} is no package that could be replaced: --force would delete what is there",
+            "Name the directory of the package itself.",
+        )
 
 
 def write_package(directory: Path, files: Mapping[str, bytes], *, replace: bool) -> None:
     """Write ``files`` as the directory, which appears complete or not at all.
 
     A package that stands there is replaced only when ``replace`` says so. Raises
-    ``ConversionError`` when the disk is full or the place cannot be written.
+    ``ConversionError`` when the disk is full, the place cannot be written, or the device would
+    refuse the package.
     """
     check_target(directory, replace=replace)
     made: Path | None = None
@@ -34,6 +67,7 @@ def write_package(directory: Path, files: Mapping[str, bytes], *, replace: bool)
         made.chmod(0o755)
         for name, data in files.items():
             _write(made / name, data)
+        _check_accepted(made, directory)
         _swap(made, directory)
     except OSError as error:
         raise ConversionError(
@@ -52,13 +86,23 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _check_accepted(made: Path, directory: Path) -> None:
+    try:
+        ModelPackage.load(made)
+    except ModelError as error:
+        message = str(error).replace(str(made), str(directory))
+        raise ConversionError(
+            f"the device would refuse what was made: {message}", "Nothing was written."
+        ) from error
+
+
 def _swap(made: Path, directory: Path) -> None:
     old = made.with_name(f"{made.name}.old")
     if directory.exists():
         directory.rename(old)
     try:
         made.rename(directory)
-    except OSError:
+    except BaseException:  # Ctrl-C as well must not leave the place empty
         with contextlib.suppress(FileNotFoundError):
             old.rename(directory)
         raise

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from edge_unlock.encoder.package import MANIFEST_NAME, Manifest
+from edge_unlock.encoder.package import MANIFEST_NAME, MAX_FILE_BYTES, Manifest
 from edge_unlock_convert import checkpoint
-from edge_unlock_convert.errors import ConversionError
+from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.front_end import Description, FrontEnd, FrontEndAnswers, Own
+from edge_unlock_convert.network import Network
 from edge_unlock_convert.packaging import card
 from edge_unlock_convert.packaging.comparison import (
     TARGET_UTTERANCES,
@@ -90,6 +91,7 @@ def quantize(job: Job, stage: Stage) -> Result:
     recipe = job.recipe
     with stage("reading the checkpoint", None):
         network = checkpoint.read(job.checkpoint, job.options)
+    _check_size(network)
     front_end = job.front_end
     speech = Speech(job.speech, recipe.representative_utterances)
     samples, _ = read_speech(speech, front_end.features.sample_rate_hz, "representative", stage)
@@ -117,7 +119,7 @@ def quantize(job: Job, stage: Stage) -> Result:
         Speech(job.test_speech or job.speech, recipe.test_utterances, together=TARGET_UTTERANCES),
         stage,
     )
-    recipe.limits.check(comparison)
+    recipe.limits.check(comparison, features_proven=check is not None)
     if comparison.error_rates and not recipe.limits.weighs(comparison.error_rates):
         network = replace(network, notes=(*network.notes, NOT_WEIGHED))
     accuracy = {"quantization": msgspec.to_builtins(comparison)}
@@ -140,3 +142,13 @@ def quantize(job: Job, stage: Stage) -> Result:
         card.NAME: card.render(manifest, flatbuffer.read(model), comparison, extra).encode(),
     }
     return Result(files, manifest, comparison, network.notes, check)
+
+
+def _check_size(network: Network) -> None:
+    """Whether its file, of a byte a parameter at least, could be one that the device reads."""
+    if network.parameters > MAX_FILE_BYTES:
+        raise CheckpointError(
+            f"the network has {network.parameters:,} parameters: the device takes no file of more "
+            f"than {MAX_FILE_BYTES >> 20} MiB",
+            "Train one of a size for a device.",
+        )

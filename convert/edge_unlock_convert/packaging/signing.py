@@ -29,8 +29,12 @@ def make_key(path: Path) -> Path:
     public = path.with_name(path.name + PUBLIC_SUFFIX)
     private_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public_pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    _write_new(path, private_pem, 0o600)
     _write_new(public, public_pem, 0o644)
+    try:
+        _write_new(path, private_pem, 0o600)
+    except ConversionError:
+        public.unlink()  # both or none
+        raise
     return public
 
 
@@ -76,8 +80,12 @@ def _read_private_key(path: Path) -> Ed25519PrivateKey:
 def _write_new(path: Path, data: bytes, mode: int) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
-            file.write(data)
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
+                file.write(data)
+        except OSError:
+            path.unlink(missing_ok=True)  # half a key
+            raise
     except OSError as error:
         raise ConversionError(
             f"cannot write the key {path}: {error.strerror}", "Choose a path where no file lies."

@@ -87,6 +87,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
+OTHER_FEATURES = (
+    "Most likely it hears other features than it was trained on: say which by --front-end, and "
+    "prove it by --check-audio."
+)
+LEARNED_LITTLE = "It hears what it was trained on, as --check-audio proved: train it longer."
 LOSS_HINT = (
     "Give more or more varied representative speech, another --range, or raise the "
     "limit if the loss is acceptable; `compare` shows where it arises."
@@ -105,11 +110,14 @@ class Limits(NamedTuple):
     allow_useless: bool = False
     """Whether the float network may be no better than one that learned nothing."""
 
-    def check(self, result: Comparison) -> None:
-        """Raise ``QualityError`` for a loss above the limits, or one that is not a number."""
+    def check(self, result: Comparison, *, features_proven: bool = False) -> None:
+        """Raise ``QualityError`` for a loss above the limits, or one that is not a number.
+
+        ``features_proven`` says that the network hears what it was trained on.
+        """
         rates = result.error_rates if self.weighs(result.error_rates) else None
         if rates is not None and not self.allow_useless:
-            _check_learned(rates)
+            _check_learned(rates, features_proven)
         self._check_cosine(result)
         if rates is not None:
             self._check_error_rates(rates)
@@ -153,7 +161,8 @@ def embed(
 ) -> Embedded:
     """Embed utterances, each network input (T, F), with both networks.
 
-    Raises ``SpeechError`` when an utterance has no step.
+    Raises ``SpeechError`` when an utterance has no step, and ``QualityError`` when a network gives
+    one no embedding.
     """
     if not utterances or not all(map(len, utterances)):
         raise SpeechError("an utterance is too short for one step", "Remove the shortest ones.")
@@ -177,7 +186,20 @@ def embed(
         name: float(10 * np.log10(power / max(noise, 1e-30))) if power else 0.0
         for name, (power, noise) in signal.items()
     }
-    return Embedded(np.stack(floats), np.stack(integers), sqnr_db)
+    embedded = Embedded(np.stack(floats), np.stack(integers), sqnr_db)
+    _check_directions("float", embedded.original)
+    _check_directions("quantized", embedded.quantized)
+    return embedded
+
+
+def _check_directions(which: str, embeddings: Float32) -> None:
+    none = int((~np.isfinite(embeddings).all(axis=1)).sum())
+    if none:
+        raise QualityError(
+            f"the {which} network gives {none} of {len(embeddings)} utterances no embedding: all "
+            "of its numbers are zero there, or beyond all bounds",
+            "Give a trained checkpoint, and speech, not silence.",
+        )
 
 
 def embed_float(
@@ -250,15 +272,15 @@ def _trials(embedded: Embedded, speakers: Sequence[str | None]) -> PairedTrials 
     return PairedTrials(original, quantized)
 
 
-def _check_learned(rates: ErrorRates) -> None:
+def _check_learned(rates: ErrorRates, features_proven: bool) -> None:
     """Raise ``QualityError`` where nothing shows that the float network learned to tell voices."""
     if rates.training_gain_interval is None or rates.training_gain_interval[0] > 0:
         return
     raise QualityError(
         f"the float network is of no use on this speech: its EER is {100 * rates.eer_float:.1f}%, "
         f"that of an untrained network of its shape {100 * (rates.eer_untrained or 0):.1f}%",
-        "Most likely it hears other features than it was trained on: say which by --front-end, and "
-        "prove it by --check-audio. --allow-useless writes the package all the same.",
+        f"{LEARNED_LITTLE if features_proven else OTHER_FEATURES} --allow-useless writes the "
+        "package all the same.",
     )
 
 

@@ -168,7 +168,8 @@ class _Lowering:
             for one, part, scale in zip(matrices, parts, scales, strict=True)
         ]
         product = float(np.float32(source.quantization.scale) * np.float32(scales[0]))
-        whole = np.rint(exact / product).astype(np.int32)
+        # what the rounding of a column of enormous weights adds knows no limit
+        whole = np.rint(np.clip(exact / product, -BIAS_LIMIT, BIAS_LIMIT)).astype(np.int32)
         return [*tensors, writer.constant(f"{name}.bias", whole, Quantization(product))]
 
     def _weights(self, name: str, weights: Float32) -> int:

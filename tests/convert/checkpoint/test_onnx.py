@@ -177,3 +177,9 @@ def test_truncated(tmp_path, arrays):
     path = steps_model(tmp_path / "m.onnx", arrays)
     path.write_bytes(path.read_bytes()[:-40])
     refused(path, "damaged")
+
+
+def test_weights_that_are_integers_are_refused(tmp_path, arrays):
+    path = steps_model(tmp_path / "m.onnx", {**arrays, "W": (10 * arrays["W"]).astype(np.int8)})
+    with pytest.raises(CheckpointError, match="'W' are int8 numbers"):
+        read_here(path, Options(pooling="mean"))

@@ -231,6 +231,50 @@ def refused(path, words, **options):
     assert "\n" not in str(caught.value)
 
 
+def test_bidirectional_is_refused_in_these_words_whatever_follows(save):
+    lstm, dense = torch.nn.LSTM(4, 4, bidirectional=True), torch.nn.Linear(8, 3)
+    with pytest.raises(CheckpointError, match=r"^the LSTM is bidirectional") as caught:
+        read_here(save(states(lstm=lstm, fc=dense)), Options(pooling="last"))
+    assert "does not read" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (lambda weights: weights.to(torch.int8), "int8"),
+        (lambda weights: weights.to(torch.complex64), "complex64"),
+        (lambda weights: weights.to_sparse(), "sparse float32"),
+    ],
+)
+def test_numbers_that_are_no_floats_are_no_weights(state_dict, save, changed, words):
+    state = {**state_dict, "embedding.weight": changed(state_dict["embedding.weight"])}
+    refused(save(state), f"embedding.weight holds {words} numbers")
+
+
+@pytest.mark.parametrize("dim", [0, 1, None])
+@pytest.mark.parametrize("way", ["parametrized", "old"])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning")
+def test_weight_norm_is_multiplied_out(save, way, dim):
+    torch.manual_seed(2)
+    norm = (
+        torch.nn.utils.parametrizations.weight_norm
+        if way == "parametrized"
+        else torch.nn.utils.weight_norm
+    )
+    lstm = torch.nn.LSTM(10, 8, batch_first=True)
+    dense = norm(torch.nn.Linear(8, 6), dim=dim)
+    state = states(lstm=norm(lstm, "weight_hh_l0"), fc=dense)
+    state = {name: one * 1.5 if name.endswith(("_g", "original0")) else one
+             for name, one in state.items()}  # fmt: skip
+    found = read_here(save(state), Options(pooling="mean"))
+    lstm.load_state_dict({n[5:]: one for n, one in state.items() if n.startswith("lstm.")})
+    dense.load_state_dict({n[3:]: one for n, one in state.items() if n.startswith("fc.")})
+    steps = torch.randn(1, 12, 10)
+    with torch.inference_mode():
+        expected = dense(lstm(steps)[0])[0].numpy()
+    np.testing.assert_allclose(encoded(found, steps), expected, atol=1e-5)
+
+
 def test_bidirectional_is_refused(save):
     refused(save(torch.nn.LSTM(4, 4, bidirectional=True).state_dict()), "bidirectional")
 

@@ -1,5 +1,7 @@
 """The state dict in a file: containers as training scripts, TorchScript and others write them."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from tests.convert.conftest import assert_same
 
 torch = pytest.importorskip("torch")
 
-from edge_unlock_convert.checkpoint import Options, read_here  # noqa: E402
+from edge_unlock_convert.checkpoint import Options, read, read_here  # noqa: E402
 from edge_unlock_convert.errors import CheckpointError  # noqa: E402
 
 
@@ -125,3 +127,35 @@ def test_other_precisions(encoder, tmp_path, dtype):
     path = tmp_path / "half.pt"
     torch.save(encoder.to(dtype).state_dict(), path)
     assert_gives_what(encoder.float(), path)
+
+
+def test_a_directory_of_another_project_names_the_files_in_it(tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(CheckpointError, match=r"neither student\.pt nor a SavedModel") as caught:
+        read_here(tmp_path, Options())
+    assert caught.value.hint == "Name the file in it: model.safetensors."
+
+
+def test_a_link_is_read_by_its_own_name(checkpoint, tmp_path):
+    """As caches keep files: the link has the suffix, what it leads to is named by its hash."""
+    from safetensors.torch import save_file
+
+    save_file(torch.load(checkpoint), tmp_path / "0f3a")
+    link = tmp_path / "model.safetensors"
+    link.symlink_to("0f3a")
+    read(link, Options())
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    path = tmp_path / "pipe.pt"
+    os.mkfifo(path)
+    with pytest.raises(CheckpointError, match=r"pipe\.pt is no file"):
+        read_here(path, Options())
+
+
+def test_a_link_to_itself_is_no_file(tmp_path):
+    path = tmp_path / "loop.pt"
+    path.symlink_to(path.name)
+    with pytest.raises(CheckpointError, match=r"loop\.pt: Too many levels"):
+        read(path, Options())

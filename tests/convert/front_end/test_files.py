@@ -75,3 +75,10 @@ def test_no_object(tmp_path):
 def test_a_description_is_no_front_end_of_training(write):
     with pytest.raises(CheckpointError, match="another origin"):
         read_front_end(write(**MFCC))
+
+
+def test_a_file_nested_beyond_all_bounds_is_refused(tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text('{"a":' * 50_000)
+    with pytest.raises(CheckpointError, match="no front end"):
+        find_front_end(tmp_path / "x.pt", str(path))

@@ -1,10 +1,15 @@
 """The judgement of a quantized network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edge_unlock_convert.errors import QualityError
-from edge_unlock_convert.quantization.compare import Embedded, Limits, compare
+from edge_unlock_convert.network import Dense
+from edge_unlock_convert.quantization.compare import Embedded, Limits, compare, embed
+from edge_unlock_convert.quantization.lowering import lower
+from edge_unlock_convert.quantization.ranges import lay_out
 
 
 def embedded(noise):
@@ -92,6 +97,9 @@ def test_a_network_no_better_than_an_untrained_one_is_refused():
     with pytest.raises(QualityError, match="of no use") as error:
         Limits().check(useless)
     assert "--front-end" in error.value.hint and "--check-audio" in error.value.hint
+    with pytest.raises(QualityError, match="of no use") as error:
+        Limits().check(useless, features_proven=True)
+    assert "train it longer" in error.value.hint and "--front-end" not in error.value.hint
     Limits(allow_useless=True).check(useless)
 
 
@@ -112,3 +120,13 @@ def test_speech_without_trials_has_no_error_rates(speakers):
     result, trials = compare(embedded(0.1), speakers, 4, 1)
     assert (result.error_rates, trials) == (None, None)
     Limits().check(result)
+
+
+def test_a_network_without_embedding_is_refused(network, inputs):
+    pytest.importorskip("tflite")
+    dense = network.embedding[0]
+    nothing = Dense(np.zeros_like(dense.weights), np.zeros_like(dense.bias))
+    broken = replace(network, embedding=(nothing,), attention=None)
+    model = lower(broken, lay_out(broken, inputs, "minmax"), "float32")
+    with pytest.raises(QualityError, match=r"float network gives (\d+) of \1 .* no embedding"):
+        embed(broken, model, inputs, "mean")

@@ -116,3 +116,13 @@ def test_activations_that_are_always_zero_have_a_scale():
 )
 def test_cell_scale_is_a_power_of_two_that_the_kernel_knows(reach, scale):
     assert cell_scale(reach) == scale
+
+
+def test_a_bias_stays_in_an_int32_whatever_the_weights(headed, inputs):
+    """One enormous weight: what its column's rounding leaves to the bias knows no limit."""
+    first = headed.layers[0]
+    recurrent = first.recurrent_weights.copy()
+    recurrent[3, 3] = 1e38
+    huge = replace(headed, layers=(replace(first, recurrent_weights=recurrent), headed.layers[1]))
+    with np.errstate(invalid="raise"):
+        lower(huge, lay_out(huge, inputs, "minmax"), "int8")
