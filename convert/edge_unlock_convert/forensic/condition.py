@@ -17,7 +17,8 @@ FEWEST_SPEAKERS = 10
 """Of fewer no calibration is made: it would say more of them than of the population."""
 NEAR = 0.8
 """Shares of a length that is still the same condition; longer recordings are cut to it."""
-ROUNDED_S = 0.1
+ROUNDED_S = 0.5
+"""Lengths are rounded down to it: each is validated by itself, and the population heard for it."""
 
 
 class Condition(NamedTuple):
