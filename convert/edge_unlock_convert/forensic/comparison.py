@@ -156,7 +156,8 @@ class Comparer:
             raise SpeechError(
                 "a recording of the case has no embedding", "Is there any sound in all of them?"
             )
-        return scores.astype(np.float64)
+        found: Floats = scores.astype(np.float64)
+        return found
 
     def _validated(self, condition: Condition, rows: NDArray[np.int64]) -> Validated:
         others = [self._case.others[row] for row in rows]
