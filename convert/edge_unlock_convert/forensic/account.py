@@ -65,8 +65,8 @@ def sentence(found: Comparison, one: Compared) -> str:
     llr = one.reported
     favoured, other = (SAME, DIFFERENT) if llr >= 0 else (DIFFERENT, SAME)
     return (
-        f"{name(found, one)}: the similarity that was found is {ratio(abs(llr))} times as probable if "
-        f"{favoured} as if {other}. This is {support(llr)}."
+        f"{name(found, one)}: the similarity that was found is {ratio(abs(llr))} times as probable "
+        f"if {favoured} as if {other}. This is {support(llr)}."
     )
 
 
@@ -193,7 +193,7 @@ def _validation(found: Comparison, one: Validated) -> Iterator[Block]:
             (
                 pictures.tippett(validation.scored, validation.bounds, case),
                 "Tippett plot: how often evidence is how strong. Dotted: the bounds; triangles: "
-                "the case, before them.",
+                "the case. Both are before the bounds.",
             ),
             (
                 pictures.entropy(validation.scored),

@@ -27,6 +27,8 @@ SIZE_PT, SMALL_PT, LINE_MM = 10, 8, 5.0
 GREY = (110, 110, 110)
 UNDATED = datetime.fromtimestamp(0, UTC)
 """The library insists on a date."""
+LEAST_MM = 40.0
+"""Room for a heading, or it begins a page."""
 SOFT = (240, 242, 245)
 
 
@@ -80,6 +82,8 @@ def _blank(title: str, made: datetime | None) -> "FPDF":
 def _put(pdf: "FPDF", block: Block) -> None:
     pdf.set_font(FONT, "", SIZE_PT)
     if isinstance(block, Heading):
+        if pdf.will_page_break(LEAST_MM):
+            pdf.add_page()
         pdf.ln(3)
         pdf.set_font(FONT, "B", 12)
         pdf.start_section(block.text)
@@ -102,6 +106,7 @@ def _put(pdf: "FPDF", block: Block) -> None:
 
 def _table(pdf: "FPDF", block: Table) -> None:
     pdf.set_font(FONT, "", SMALL_PT)
+    pdf.set_fill_color(255)
     headed = any(block.rows[0])
     with pdf.table(
         col_widths=tuple(block.widths) or None,
