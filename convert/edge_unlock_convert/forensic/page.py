@@ -14,7 +14,7 @@ from edge_unlock_convert.forensic.document import (
 
 STYLE = """
 th, td { white-space: normal; vertical-align: top }
-td:first-child, td:last-child { overflow-wrap: anywhere; min-width: 7rem }
+td:first-child, td:last-child { overflow-wrap: anywhere; min-width: 9rem }
 .weighty { font-size: 1.15rem; border: 1px solid var(--line); background: var(--soft);
   padding: .8rem 1rem }
 li { margin: .3rem 0; overflow-wrap: anywhere } p { overflow-wrap: anywhere }
