@@ -30,22 +30,18 @@ FIGURES = ("eer", "cllr", "min_cllr")
 
 def account(found: Comparison, subject: Subject) -> Document:
     """All of the report."""
-    blocks: list[Block] = []
-    for section in (_evidence, _warnings):
-        blocks += section(found, subject)
-    blocks += _meaning()
-    blocks += _recordings(found)
-    blocks += _population(found, subject)
-    for one in dict.fromkeys(compared.validated.condition for compared in found.compared):
-        blocks += _validation(found, one_of(found, one))
-    blocks += _checklist(found, subject)
-    blocks += _provenance(found, subject)
+    validated = {one.validated.condition: one.validated for one in found.compared}
+    blocks = [
+        *_evidence(found),
+        *_warnings(found, subject),
+        *_meaning(),
+        *_recordings(found),
+        *_population(found, subject),
+        *(block for one in validated.values() for block in _validation(found, one)),
+        *_checklist(found, subject),
+        *_provenance(found, subject),
+    ]
     return Document(TITLE, blocks)
-
-
-def one_of(found: Comparison, condition: object) -> Validated:
-    """The validation in a condition."""
-    return next(one.validated for one in found.compared if one.validated.condition == condition)
 
 
 def name(found: Comparison, one: Compared) -> str:
@@ -70,7 +66,7 @@ def sentence(found: Comparison, one: Compared) -> str:
     )
 
 
-def _evidence(found: Comparison, subject: Subject) -> Iterator[Block]:
+def _evidence(found: Comparison) -> Iterator[Block]:
     yield Heading("Evidence")
     yield Paragraph(f"First proposition: {SAME}. Second proposition: {DIFFERENT}.")
     yield Paragraph(sentence(found, found.compared[-1]), weighty=True)
@@ -192,8 +188,8 @@ def _validation(found: Comparison, one: Validated) -> Iterator[Block]:
         [
             (
                 pictures.tippett(validation.scored, validation.bounds, case),
-                "Tippett plot: how often evidence is how strong. Dotted: the bounds; triangles: "
-                "the case. Both are before the bounds.",
+                "Tippett plot: how often evidence is how strong, before the bounds (dotted). "
+                "Triangles: the case.",
             ),
             (
                 pictures.entropy(validation.scored),

@@ -55,7 +55,7 @@ def checklist(found: Comparison, said: Said) -> Iterator[Point]:
         MET,
         "The bands of the guideline; the figure stands beside the words.",
     )
-    yield _population(found, said)
+    yield _population(said)
     yield _conditions(found)
     yield _sessions(found)
     yield _speakers(found)
@@ -122,7 +122,7 @@ def checklist(found: Comparison, said: Said) -> Iterator[Point]:
     yield Point("A second examiner has reviewed it", "M", EXAMINER, "Not by this tool.")
 
 
-def _population(found: Comparison, said: Said) -> Point:
+def _population(said: Said) -> Point:
     asked = "The population represents who else might have spoken, and why is said"
     if not said.population:
         return Point(asked, "E, M, C", NOT, "Nobody said whom it represents (--population-note).")
@@ -134,7 +134,7 @@ def _population(found: Comparison, said: Said) -> Point:
 def _conditions(found: Comparison) -> Point:
     asked = "The population's recordings are in the conditions of the case, each side in its own"
     if found.warnings:
-        return Point(asked, "M, C", PARTLY, f"Lengths are; {len(found.warnings)} warnings above.")
+        return Point(asked, "M, C", PARTLY, "Lengths are; what is not stands under Warnings.")
     return Point(
         asked,
         "M, C",
