@@ -67,7 +67,7 @@ def compare_recordings(**options: Any) -> None:
     from edge_unlock_convert.evaluation.extraction import local_workers
     from edge_unlock_convert.evaluation.measurement import Means
     from edge_unlock_convert.evaluation.report import PAGE
-    from edge_unlock_convert.forensic import case, paper, reporting
+    from edge_unlock_convert.forensic import case, paper, reporting, seal
     from edge_unlock_convert.forensic.comparison import Comparer
     from edge_unlock_convert.packaging.signing import read_private_key
     from edge_unlock_convert.terminal import stage
@@ -87,6 +87,8 @@ def compare_recordings(**options: Any) -> None:
         means = Means(cache, workers, stage, options["draws"])
         compared = Comparer(package, found, options["cut"], means).compare()
     files = reporting.files(compared, _subject(package, options, made, key), made, key)
+    # one of an earlier report would not be of this one
+    (options["out"] / seal.SIGNATURE).unlink(missing_ok=True)
     for name, data in files.items():
         write(options["out"] / name, data)
     click.echo(f"wrote {options['out'] / PAGE}", err=True)

@@ -117,7 +117,8 @@ def test_a_signature_is_checked_and_an_altered_report_found(compare, tmp_path):
     (tmp_path / "report" / "figures.json").write_text("{}")
     result = verify()
     assert result.exit_code == 1 and "figures.json is not as it was signed" in result.stderr
-    (tmp_path / "report" / "SHA256SUMS.sig").unlink()
+    assert compare("same3.wav").exit_code == 0  # unsigned, over the signed one
+    assert {path.name for path in (tmp_path / "report").iterdir()} == FILES
     assert "holds no signed report" in verify().stderr
 
 
