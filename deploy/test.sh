@@ -4,7 +4,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
-bash deploy/setup.sh dev relay mqtt wyoming convert keras train
+bash deploy/setup.sh dev relay mqtt wyoming convert keras train forensic dask
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy

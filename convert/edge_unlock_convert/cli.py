@@ -38,6 +38,18 @@ COMMANDS = {
         ("ship", "commands.ship", "ship", "A project checkpoint to the package that ships."),
         ("thresholds", "commands.ship", "set_thresholds", "Set a package's thresholds anew."),
         ("evaluate", "commands.evaluate", "evaluate", "Measure a package beside other encoders."),
+        (
+            "compare-recordings",
+            "commands.compare_recordings",
+            "compare_recordings",
+            "How strong the evidence of a voice is.",
+        ),
+        (
+            "verify-report",
+            "commands.compare_recordings",
+            "verify_report",
+            "Check the signature of such a report.",
+        ),
     )
 }
 

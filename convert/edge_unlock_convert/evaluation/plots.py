@@ -51,7 +51,7 @@ class Curve(NamedTuple):
 
 def det(curves: Sequence[Curve]) -> Figure:
     """False rejects against false accepts, on axes on which normal scores make a line."""
-    figure, axes = _blank()
+    figure, axes = blank()
     for (name, scored), color in zip(curves, _colors(len(curves)), strict=True):
         _, far, frr = det_curve(*scored.trials.split())
         rows = _thinned(far, frr)
@@ -73,7 +73,7 @@ def det(curves: Sequence[Curve]) -> Figure:
 
 def tippett(scored: Scored) -> Figure:
     """The share of trials of either kind whose evidence is at least so strong."""
-    figure, axes = _blank()
+    figure, axes = blank()
     for (scores, name), color in zip(_sides(scored), (TARGET, NONTARGET), strict=True):
         ordered = np.sort(scores)
         share = 1 - np.arange(len(ordered)) / len(ordered)
@@ -87,7 +87,7 @@ def tippett(scored: Scored) -> Figure:
 
 def histogram(scored: Scored) -> Figure:
     """How the scores of either kind are spread."""
-    figure, axes = _blank()
+    figure, axes = blank()
     sides = list(_sides(scored))
     edges = np.histogram_bin_edges(np.concatenate([scores for scores, _ in sides]), BINS)
     for (scores, name), color in zip(sides, (TARGET, NONTARGET), strict=True):
@@ -101,7 +101,7 @@ def histogram(scored: Scored) -> Figure:
 
 def by_group(groups: Sequence[Group]) -> Figure:
     """The EER of every group with its interval, in the order of the table."""
-    figure, axes = _blank(height=1.2 + 0.26 * len(groups))
+    figure, axes = blank(height=1.2 + 0.26 * len(groups))
     kinds = list(dict.fromkeys(one.by for one in groups))
     for place, one in enumerate(groups):
         eer = one.figures.figures["eer"]
@@ -133,7 +133,8 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
     return written.getvalue()
 
 
-def _blank(height: float = 5.0) -> tuple[Figure, Axes]:
+def blank(height: float = 5.0) -> tuple[Figure, Axes]:
+    """A picture that has no curves yet."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, height), layout="constrained")
         axes = figure.subplots()

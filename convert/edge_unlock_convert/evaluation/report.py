@@ -76,23 +76,28 @@ def files(found: Measurement) -> dict[str, bytes]:
 def page(found: Measurement, made: Mapping[str, tuple[Figure, str]]) -> str:
     """The page as HTML."""
     result = found.result
-    shown = {name: _picture(*one) for name, one in made.items()}
+    shown = {name: picture(*one) for name, one in made.items()}
     groups = shown.pop("groups", "")
     title = f"Evaluation of {result.subject['package']}"
     parts = [
         f"<h1>{escape(title)}</h1>",
         *(f'<p class="note">{escape(one)}</p>' for one in text.notes(result)),
-        _section("What was measured", _table([["", ""], *map(list, result.subject.items())])),
-        _section("Figures", _table(text.systems(result))),
+        _section("What was measured", table([["", ""], *map(list, result.subject.items())])),
+        _section("Figures", table(text.systems(result))),
         f'<div class="pictures">{"".join(shown.values())}</div>',
-        _section("At the package's thresholds", _table(text.decisions(result))),
-        _section("Groups", _table(text.groups(result)) + groups if result.groups else ""),
+        _section("At the package's thresholds", table(text.decisions(result))),
+        _section("Groups", table(text.groups(result)) + groups if result.groups else ""),
         _section("Terms", _terms()),
     ]
+    return whole(title, parts)
+
+
+def whole(title: str, parts: Sequence[str], style: str = "") -> str:
+    """A page of its parts; ``style`` is added to that of all pages."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
     )
@@ -102,7 +107,8 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2>\n{body}" if body else ""
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first row is its head; an empty head is left out."""
     if not rows:
         return ""
     head, *rest = rows
@@ -115,7 +121,8 @@ def _row(tag: str, cells: Sequence[str]) -> str:
     return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
-def _picture(figure: Figure, caption: str) -> str:
+def picture(figure: Figure, caption: str) -> str:
+    """A picture within the page, and what it shows."""
     return f"<figure>{plots.svg(figure)}<figcaption>{escape(caption)}</figcaption></figure>\n"
 
 

@@ -24,7 +24,7 @@ def device_scores(
     package: ModelPackage, design: Design, enrolled: Float32, tested: Voices
 ) -> Scored:
     """As the device decides: set against the cohort, with likelihood ratios and thresholds."""
-    trials = _trials(design, enrolled, tested.embeddings, package.similarity)
+    trials = trials_of(design, enrolled, tested.embeddings, package.similarity)
     magnitude = np.linalg.norm(tested.embeddings, axis=1).astype(np.float64)
     quality = Quality(tested.seconds.astype(np.float64), magnitude).only(design.test)
     manifest = package.manifest
@@ -39,10 +39,14 @@ def device_scores(
 
 def plain_scores(design: Design, embeddings: Float32, similarity: Similarity) -> Scored:
     """The similarity alone, of any encoder's embeddings (R, D)."""
-    return Scored(_trials(design, embeddings, embeddings, similarity))
+    return Scored(trials_of(design, embeddings, embeddings, similarity))
 
 
-def _trials(design: Design, enrolled: Float32, tested: Float32, similarity: Similarity) -> Trials:
+def trials_of(design: Design, enrolled: Float32, tested: Float32, similarity: Similarity) -> Trials:
+    """The trials of a design, of the embeddings (R, D) that are enrolled and those compared.
+
+    Raises ``SpeechError`` where one has no direction.
+    """
     with np.errstate(invalid="ignore"):  # what has no direction is told below
         voices, others = unit(enrolled), unit(tested)
         templates = unit(np.stack([voices[list(one)].mean(axis=0) for one in design.templates]))

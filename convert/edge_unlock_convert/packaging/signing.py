@@ -45,7 +45,7 @@ def sign(directory: Path, key_path: Path) -> Path:
     for a key that is absent, or that others can read.
     """
     ModelPackage.load(directory)
-    key = _read_private_key(key_path)
+    key = read_private_key(key_path)
     signature = key.sign(CONTEXT + (directory / MANIFEST_NAME).read_bytes())
     target = directory / SIGNATURE_NAME
     made = target.with_name(f".{SIGNATURE_NAME}.new")
@@ -60,7 +60,8 @@ def sign(directory: Path, key_path: Path) -> Path:
     return target
 
 
-def _read_private_key(path: Path) -> Ed25519PrivateKey:
+def read_private_key(path: Path) -> Ed25519PrivateKey:
+    """The key in a PEM file that is its owner's alone. Raises ``ConversionError``."""
     hint = "Make one with: edge-unlock-convert sign PACKAGE --key FILE --new-key"
     try:
         if path.stat().st_mode & 0o077:
