@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -52,6 +52,25 @@ class Curve(NamedTuple):
 def det(curves: Sequence[Curve]) -> Figure:
     """False rejects against false accepts, on axes on which normal scores make a line."""
     figure, axes = _blank()
+    _draw_det(axes, curves)
+    axes.legend(loc="upper right", frameon=False, labelcolor=INK)
+    return figure
+
+
+def det_panels(panels: Mapping[str, Sequence[Curve]]) -> Figure:
+    """DET plots of the same encoders side by side, on the speech that each is named after."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.6 * len(panels), 3.9), layout="constrained")
+        row = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, curves) in zip(row, panels.items(), strict=True):
+            _draw_det(axes, curves)
+            axes.set_title(title)
+            axes.spines[["top", "right"]].set_visible(False)
+        row[0].legend(loc="upper right", frameon=False, labelcolor=INK, fontsize="small")
+    return figure
+
+
+def _draw_det(axes: Axes, curves: Sequence[Curve]) -> None:
     for (name, scored), color in zip(curves, _colors(len(curves)), strict=True):
         _, far, frr = det_curve(*scored.trials.split())
         rows = _thinned(far, frr)
@@ -67,8 +86,6 @@ def det(curves: Sequence[Curve]) -> Figure:
     axes.set_xticks(places, labels)
     axes.set_yticks(places, labels)
     axes.plot(limits, limits, color="#8a8a8a", linewidth=0.6, linestyle=":")
-    axes.legend(loc="upper right", frameon=False, labelcolor=INK)
-    return figure
 
 
 def tippett(scored: Scored) -> Figure:

@@ -1,0 +1,127 @@
+"""What an encoder costs: size, memory, time. Each is a process of its own on one core.
+
+    python convert/figures/cost.py SYSTEM TEMPLATE RECORDING...
+
+decides on the first recording, then hears all of them, and prints a line of JSON after each.
+SYSTEM is a model package, or ``module:function``. TEMPLATE is a file of the embedding to compare
+with, and is made if it is not there.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edge_unlock.errors import ConfigError
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+LONGEST_S = 600
+MEGABYTE = 1e6
+
+
+class Cost(NamedTuple):
+    """One run. Times in seconds; ``wall`` and processor time, ``cpu``.
+
+    ``start`` is from the beginning of the process to its first decision, ``share`` the time of
+    hearing as a share of the recordings' own. ``score`` is that first cosine. Sizes in megabytes (10^6 bytes).
+    """
+
+    start_wall_s: float
+    start_cpu_s: float
+    score: float
+    share_wall: float
+    share_cpu: float
+    peak_mb: float
+    weights_mb: float
+    origin: str
+
+
+def measure(name: str, system: str, template: Path, recordings: Sequence[Path]) -> Cost:
+    """Run once. Raises ``ConfigError`` where the encoder does not."""
+    command = [sys.executable, __file__, system, str(template), *map(str, recordings)]
+    environment = os.environ | dict.fromkeys(THREADS, "1")
+    begun = time.perf_counter()
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        first = process.stdout.readline() if process.stdout else ""
+        start_wall_s = time.perf_counter() - begun
+        rest, said = process.communicate(timeout=LONGEST_S)
+    if process.returncode:
+        reason = (said.strip().splitlines() or ["it said nothing"])[-1]
+        raise ConfigError(
+            f"{name} does not run: {reason}",
+            "convert/figures/peers.py says what to install; --system chooses encoders.",
+        )
+    return Cost(start_wall_s, **_found(first), **_found(rest))
+
+
+def _found(printed: str) -> dict[str, Any]:
+    """The last line, for libraries may print others before it."""
+    found: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
+    return found
+
+
+def _run(system: str, template: Path, recordings: Sequence[Path]) -> None:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    import numpy as np
+
+    from edge_unlock.audio import SAMPLE_RATE_HZ
+
+    if Path(system).is_dir():
+        from edge_unlock.encoder.encoder import Encoder
+
+        encoder = Encoder.load(system)
+        embed: Any = encoder.embed
+        manifest = encoder.package.manifest
+        files = [one for one in Path(system).iterdir() if one.suffix in (".tflite", ".npy")]
+        origin = f"{manifest.name} {manifest.version}"
+    else:
+        from edge_unlock_convert.training.teacher import load_teacher
+
+        embed = load_teacher(system)
+        files, origin = [embed.weights()], embed.origin
+    from edge_unlock_convert.corpus import decode
+
+    def heard(path: Path) -> Any:
+        return decode(path, str(path), SAMPLE_RATE_HZ)
+
+    voice = embed(heard(recordings[0]), SAMPLE_RATE_HZ)
+    if not template.exists():
+        np.save(template, voice)
+    score = float(voice @ np.load(template))
+    _tell(score=score, start_cpu_s=time.process_time())
+    speech = [heard(path) for path in recordings]
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    for samples in speech:
+        embed(samples, SAMPLE_RATE_HZ)
+    seconds = sum(map(len, speech)) / SAMPLE_RATE_HZ
+    _tell(
+        share_wall=(time.perf_counter() - wall_s) / seconds,
+        share_cpu=(time.process_time() - cpu_s) / seconds,
+        peak_mb=_peak_kib() * 1024 / MEGABYTE,
+        weights_mb=sum(one.stat().st_size for one in files) / MEGABYTE,
+        origin=origin,
+    )
+
+
+def _peak_kib() -> int:
+    """Of this process alone: ``ru_maxrss`` would count what its parent had when it was begun."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def _tell(**found: Any) -> None:
+    print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    _run(sys.argv[1], Path(sys.argv[2]), [Path(one) for one in sys.argv[3:]])
