@@ -24,10 +24,10 @@ MEGABYTE = 1e6
 
 
 class Cost(NamedTuple):
-    """One run. Times in seconds; ``wall`` and processor time, ``cpu``.
+    """One run. ``wall`` is the time on a clock, ``cpu`` that of the processor.
 
-    ``start`` is from the beginning of the process to its first decision, ``share`` the time of
-    hearing as a share of the recordings' own. ``score`` is that first cosine. Sizes in megabytes (10^6 bytes).
+    ``start`` is from the beginning of the process to its first decision, by the cosine ``score``;
+    ``share`` the time of hearing as a share of the recordings' own. Megabytes have 10^6 bytes.
     """
 
     start_wall_s: float
@@ -44,6 +44,7 @@ def measure(name: str, system: str, template: Path, recordings: Sequence[Path]) 
     """Run once. Raises ``ConfigError`` where the encoder does not."""
     command = [sys.executable, __file__, system, str(template), *map(str, recordings)]
     environment = os.environ | dict.fromkeys(THREADS, "1")
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled once, as where it is installed
     begun = time.perf_counter()
     with subprocess.Popen(
         command,

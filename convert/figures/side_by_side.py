@@ -145,7 +145,8 @@ def costs(
 @click.option("--picture", type=PATH, help="Write the DET plots to this PNG.")
 def main(package: Path, chosen: Sequence[str], **options: object) -> None:  # noqa: D103
     try:
-        _main(package, dict(one.split("=", 1) for one in chosen), **options)  # type: ignore[arg-type]
+        peers = dict(map(_named, chosen))
+        _main(package, peers, **options)  # type: ignore[arg-type]
     except EdgeUnlockError as error:
         sys.exit(f"error: {error}\nhint: {error.hint}")
 
@@ -165,6 +166,8 @@ def _main(  # noqa: PLR0913
     readme: Path | None,
     picture: Path | None,
 ) -> None:
+    if readme is not None:
+        side_by_side_text.between_markers(readme.read_text(), "")
     os.environ.update(dict.fromkeys(THREADS, "1"))
     package = ModelPackage.load(path)
     name = package.manifest.name
@@ -188,6 +191,13 @@ def _main(  # noqa: PLR0913
     if readme is not None:
         write(readme, side_by_side_text.between_markers(readme.read_text(), text).encode())
     click.echo(text, nl=False)
+
+
+def _named(argument: str) -> tuple[str, str]:
+    name, _, function = argument.partition("=")
+    if not name or ":" not in function:
+        raise click.BadParameter(f"{argument} is not NAME=module:function", param_hint="--system")
+    return name, function
 
 
 def _curves(found: Sequence[Compared]) -> dict[str, list[plots.Curve]]:

@@ -60,8 +60,8 @@ def text(
 def cost_rows(costs: Mapping[str, Sequence[Cost]]) -> list[list[str]]:
     """Encoders, a line each. Ratios are to the first one, run by run."""
     head = ["encoder", "package", "weights", "peak memory", "real-time factor, one core"]
-    rows = [[*head, "x the first", "cold start"]]
-    first = next(iter(costs.values()))
+    reference, first = next(iter(costs.items()))
+    rows = [[*head, f"x {reference}", "cold start"]]
     for name, runs in costs.items():
         ratios = [one.share_cpu / other.share_cpu for one, other in zip(runs, first, strict=True)]
         rows.append(

@@ -60,13 +60,16 @@ def det(curves: Sequence[Curve]) -> Figure:
 def det_panels(panels: Mapping[str, Sequence[Curve]]) -> Figure:
     """DET plots of the same encoders side by side, on the speech that each is named after."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.6 * len(panels), 3.9), layout="constrained")
+        figure = Figure(figsize=(3.3 * len(panels), 3.9), layout="constrained")
         row = figure.subplots(1, len(panels), squeeze=False)[0]
         for axes, (title, curves) in zip(row, panels.items(), strict=True):
             _draw_det(axes, curves)
             axes.set_title(title)
             axes.spines[["top", "right"]].set_visible(False)
-        row[0].legend(loc="upper right", frameon=False, labelcolor=INK, fontsize="small")
+        handles, names = row[0].get_legend_handles_labels()
+        figure.legend(
+            handles, names, loc="outside lower center", ncols=3, frameon=False, labelcolor=INK
+        )
     return figure
 
 
