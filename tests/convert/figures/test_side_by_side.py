@@ -53,7 +53,11 @@ def run(speech, package, tmp_path):
             *("--rounds", "1", "--cache", tmp_path / "cache", "--readme", tmp_path / "README.md"),
         ]
         return subprocess.run(
-            [*map(str, [*command, *arguments])], env=environment, capture_output=True, text=True
+            [*map(str, [*command, *arguments])],
+            check=False,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
 
     return started
