@@ -187,7 +187,7 @@ def _main(  # noqa: PLR0913
         rows.setdefault((one.encoder, one.scoring), {})[one.part] = figure
     text = side_by_side_text.text(subject, spent, rows, len(unknown))
     if picture is not None:
-        write(picture, plots.png(plots.det_panels(_curves(found))))
+        write(picture, plots.small_png(plots.det_panels(_curves(found))))
     if readme is not None:
         write(readme, side_by_side_text.between_markers(readme.read_text(), text).encode())
     click.echo(text, nl=False)
