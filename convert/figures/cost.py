@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,9 +83,8 @@ def _run(system: str, template: Path, recordings: Sequence[Path]) -> None:
 
         encoder = Encoder.load(system)
         embed: Any = encoder.embed
-        manifest = encoder.package.manifest
         files = [one for one in Path(system).iterdir() if one.suffix in (".tflite", ".npy")]
-        origin = f"{manifest.name} {manifest.version}"
+        origin = f"edge-unlock {version('edge-unlock')}"
     else:
         from edge_unlock_convert.training.teacher import load_teacher
 
