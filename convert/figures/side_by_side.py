@@ -43,7 +43,7 @@ PEERS = (
     "CAM++=peers:camplusplus",
 )
 ENROLLED = 3
-OTHERS = 400
+OTHERS = 200
 """People of whom one recording each makes the mean that is removed."""
 TIMED = 16
 """Recordings whose hearing is timed."""
