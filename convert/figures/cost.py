@@ -11,8 +11,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,6 @@ from typing import Any, NamedTuple
 from edge_unlock.errors import ConfigError
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-LONGEST_S = 600
 MEGABYTE = 1e6
 
 
@@ -47,29 +47,31 @@ def measure(name: str, system: str, template: Path, recordings: Sequence[Path]) 
     environment = os.environ | dict.fromkeys(THREADS, "1")
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled once, as where it is installed
     begun = time.perf_counter()
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as process:
-        first = process.stdout.readline() if process.stdout else ""
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+        ) as process,
+    ):
+        told = iter(process.stdout or ())
+        first = next(_found(told), {})
         start_wall_s = time.perf_counter() - begun
-        rest, said = process.communicate(timeout=LONGEST_S)
+        rest = next(_found(told), {})
+        process.wait()
+        errors.seek(0)
+        said = errors.read()
     if process.returncode:
         reason = (said.strip().splitlines() or ["it said nothing"])[-1]
         raise ConfigError(
             f"{name} does not run: {reason}",
             "convert/figures/peers.py says what to install; --system chooses encoders.",
         )
-    return Cost(start_wall_s, **_found(first), **_found(rest))
+    return Cost(start_wall_s, **first, **rest)
 
 
-def _found(printed: str) -> dict[str, Any]:
-    """The last line, for libraries may print others before it."""
-    found: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
-    return found
+def _found(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """What was told; libraries may print other lines."""
+    return (json.loads(line) for line in lines if line.startswith("{"))
 
 
 def _run(system: str, template: Path, recordings: Sequence[Path]) -> None:

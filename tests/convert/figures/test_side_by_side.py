@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from peers import Peer
 
+print("a library that is glad to be here")
+
 def embed(samples, rate_hz):
     spectrum = np.log(np.abs(np.fft.rfft(samples, 512)) + 1e-3)
     return spectrum.astype(np.float32)
@@ -77,7 +79,8 @@ def test_the_tables_and_the_picture_are_made_anew(run, tmp_path):
     assert result.returncode == 0, result.stderr
     document = (tmp_path / "README.md").read_text()
     assert document.startswith("before\n") and document.endswith("\n\nafter\n")
-    assert "\nold\n" not in document and result.stdout in document
+    between = document.split("begin -->\n")[1].split("<!-- side by side: end")[0]
+    assert "\nold\n" not in document and result.stdout.endswith(between)
     head, _, ours, toy = rows(document, "encoder")
     assert ours[0] == "tiny" and toy[:2] == ["Toy", f"numpy {np.__version__}"]
     assert len(head) == len(ours) == len(toy) and ours[head.index("x tiny")] == "1.0"
