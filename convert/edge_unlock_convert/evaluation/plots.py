@@ -2,13 +2,14 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image  # comes with matplotlib, which writes PNG by it
 from scipy.special import ndtri
 
 from edge_unlock_convert.evaluation.breakdown import Group
@@ -24,6 +25,7 @@ DET_TICKS = (1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5)
 LOWEST_RATE, HIGHEST_RATE = 5e-5, 0.6
 MOST_POINTS = 2000
 BINS = 80
+FEW_COLORS = 128
 STYLE: Any = {
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -52,6 +54,28 @@ class Curve(NamedTuple):
 def det(curves: Sequence[Curve]) -> Figure:
     """False rejects against false accepts, on axes on which normal scores make a line."""
     figure, axes = blank()
+    _draw_det(axes, curves)
+    axes.legend(loc="upper right", frameon=False, labelcolor=INK)
+    return figure
+
+
+def det_panels(panels: Mapping[str, Sequence[Curve]]) -> Figure:
+    """DET plots of the same encoders side by side, on the speech that each is named after."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.3 * len(panels), 3.9), layout="constrained")
+        row = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, curves) in zip(row, panels.items(), strict=True):
+            _draw_det(axes, curves)
+            axes.set_title(title)
+            axes.spines[["top", "right"]].set_visible(False)
+        handles, names = row[0].get_legend_handles_labels()
+        figure.legend(
+            handles, names, loc="outside lower center", ncols=3, frameon=False, labelcolor=INK
+        )
+    return figure
+
+
+def _draw_det(axes: Axes, curves: Sequence[Curve]) -> None:
     for (name, scored), color in zip(curves, _colors(len(curves)), strict=True):
         _, far, frr = det_curve(*scored.trials.split())
         rows = _thinned(far, frr)
@@ -67,8 +91,6 @@ def det(curves: Sequence[Curve]) -> Figure:
     axes.set_xticks(places, labels)
     axes.set_yticks(places, labels)
     axes.plot(limits, limits, color="#8a8a8a", linewidth=0.6, linestyle=":")
-    axes.legend(loc="upper right", frameon=False, labelcolor=INK)
-    return figure
 
 
 def tippett(scored: Scored) -> Figure:
@@ -124,6 +146,15 @@ def svg(figure: Figure) -> str:
 def png(figure: Figure) -> bytes:
     """A picture on white."""
     return _saved(figure, "png", dpi=120, facecolor="white", metadata={"Software": None})
+
+
+def small_png(figure: Figure) -> bytes:
+    """The same in few colours, a third of the size: for one that lies in a repository."""
+    written = io.BytesIO()
+    with Image.open(io.BytesIO(png(figure))) as picture:
+        few = picture.convert("RGB").quantize(FEW_COLORS, dither=Image.Dither.NONE)
+        few.save(written, "png", optimize=True)
+    return written.getvalue()
 
 
 def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
