@@ -40,9 +40,9 @@ def test_every_module_was_imported(loaded):
     assert {"edge_unlock.cli.main", "edge_unlock.vault.vault", "edge_unlock.bench"} <= loaded
 
 
-def imports():
+def imports(package=edge_unlock):
     """For each package or module at the top, those that it imports."""
-    root = Path(edge_unlock.__file__).parent
+    root = Path(package.__file__).parent
     graph = {}
     for path in root.rglob("*.py"):
         top = path.relative_to(root).parts[0].removesuffix(".py")
@@ -50,7 +50,7 @@ def imports():
             if isinstance(node, ast.ImportFrom) and node.module:
                 parts = node.module.split(".")
                 names = [parts[1]] if parts[1:] else [alias.name for alias in node.names]
-                if parts[0] == "edge_unlock":
+                if parts[0] == package.__name__:
                     graph.setdefault(top, set()).update(names)
     return {top: names - {top} for top, names in graph.items() if not top.startswith("__")}
 
@@ -61,6 +61,14 @@ def test_packages_import_one_way():
     assert order.index("audio") < order.index("segmentation") < order.index("lock")
     assert order.index("encoder") < order.index("scoring") < order.index("lock")
     assert order.index("vault") < order.index("lock") < order.index("service")
+
+
+def test_the_packages_of_the_converter_import_one_way():
+    converter = pytest.importorskip("edge_unlock_convert", reason="needs the converter")
+    order = list(TopologicalSorter(imports(converter)).static_order())
+    assert order.index("scoring") < order.index("quantization") < order.index("packaging")
+    assert order.index("training") < order.index("packaging") < order.index("evaluation")
+    assert order.index("checkpoint") < order.index("front_end") < order.index("commands")
 
 
 @pytest.mark.parametrize(

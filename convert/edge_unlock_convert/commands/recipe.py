@@ -29,6 +29,7 @@ def evaluate_training(  # noqa: PLR0913, PLR0917 - the options of a command
     from edge_unlock_convert.evaluation import evaluate as measuring
     from edge_unlock_convert.evaluation import groups
     from edge_unlock_convert.packaging import card, ship
+    from edge_unlock_convert.training.noise import split_noise
     from edge_unlock_convert.training.recipe import Recipe
 
     recipe = Recipe.load(source / "recipe.toml")
@@ -42,7 +43,7 @@ def evaluate_training(  # noqa: PLR0913, PLR0917 - the options of a command
         parts.trained, ship.COHORT_SPEAKERS, groups.RATE_HZ, recipe.seed + 1
     )
     evaluation = measuring.Evaluation(systems, cohort, parts.held_out, cache, draws)
-    noise = groups.split_noise(speech, training=False)
+    noise = split_noise(speech, groups.RATE_HZ, training=False)
     rows = measuring.table(evaluation, groups.groups(speech, recipe), noise)
     decisions = measuring.decisions(ModelPackage.load(package), speech, recipe)
     text = f"{error_table(rows)}\n{decision_table(decisions)}"

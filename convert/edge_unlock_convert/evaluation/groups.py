@@ -16,9 +16,6 @@ from edge_unlock_convert.training.rooms import room_responses
 RATE_HZ = 16_000
 LIBRISPEECH_PIECES, LIBRISPEECH_SECONDS = 12, 3
 SNRS_DB = (20, 10, 5)
-NOISE_PART = 4
-"""Every fourth short noise, and what lies after 30 s of each long one, is not trained on."""
-LONG_NOISE_S = 30
 
 
 class Group(NamedTuple):
@@ -55,21 +52,6 @@ def groups(source: Path, recipe: Recipe) -> list[Group]:
     if held:
         made.append(_librispeech(held))
     return made
-
-
-def split_noise(source: Path, training: bool) -> Float32:
-    """The noises of a corpus (split ``noise``) that are trained on, or those that are not."""
-    pieces = []
-    number, edge = 0, LONG_NOISE_S * RATE_HZ
-    for utterance in read_corpus(source, "noise"):
-        samples = utterance.samples(RATE_HZ)
-        if len(samples) > edge:
-            pieces.append(samples[:edge] if training else samples[edge:])
-            continue
-        if (number % NOISE_PART != NOISE_PART - 1) == training:
-            pieces.append(samples)
-        number += 1
-    return np.concatenate(pieces)
 
 
 def _group(name: str, utterances: Sequence[Utterance]) -> Group:

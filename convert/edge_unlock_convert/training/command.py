@@ -7,8 +7,8 @@ import torch
 from tqdm import tqdm
 
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.evaluation.groups import split_noise
 from edge_unlock_convert.training import pseudo
+from edge_unlock_convert.training.noise import split_noise
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.teacher import load_teacher
 from edge_unlock_convert.training.train import RESUME_NAME, Progress, Training
@@ -89,7 +89,9 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
     training = Training(
         settings,
         [VoiceSet.load(voices, f"v{variant}") for variant in range(settings.variants)],
-        None if noise is None else split_noise(noise, training=True),
+        None
+        if noise is None
+        else split_noise(noise, settings.features.sample_rate_hz, training=True),
         device=device,
     )
     if (output / RESUME_NAME).exists():

@@ -1,10 +1,7 @@
 """What is compared: disturbed as it says, with noise that was not trained on."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import soundfile
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 from edge_unlock_convert.evaluation import groups
@@ -42,19 +39,3 @@ def test_only_some_utterances_of_each_speaker_are_taken() -> None:
     chosen = groups.first_of_each(speakers, 2)
     assert chosen.tolist() == [True, True, True, False, True, True]
     assert a_group(*speakers).only(chosen).speakers.tolist() == ["a", "a", "b", "b", "c"]
-
-
-def test_no_noise_is_both_trained_on_and_tested(tmp_path: Path) -> None:
-    lengths_s = [1] * 8 + [40]
-    rows = ["path\tsplit\tcorpus\tspeaker\tsex\tage\tseconds"]
-    for number, seconds in enumerate(lengths_s, start=1):
-        level = np.full(seconds * RATE_HZ, number / 16, np.float32)
-        soundfile.write(tmp_path / f"{number}.wav", level, RATE_HZ)
-        rows.append(f"{number}.wav\tnoise\troom\tunknown\t-\t-\t{seconds}")
-    manifest = tmp_path / "manifest.tsv"
-    manifest.write_text("\n".join(rows) + "\n")
-    trained, tested = (groups.split_noise(manifest, training=part) for part in (True, False))
-    short_only = [set(part[part < 0.53].tolist()) for part in (trained, tested)]
-    assert not short_only[0] & short_only[1]
-    assert len(trained) == (6 + groups.LONG_NOISE_S) * RATE_HZ
-    assert len(tested) == (2 + 10) * RATE_HZ
