@@ -185,7 +185,7 @@ def test_a_holder_that_dies_while_nobody_needs_it_is_replaced_in_time(line):
     with Relay(PIN, pulse_s=0.1) as relay:
         (keeper,) = holders(os.getpid())
         os.killpg(keeper, signal.SIGKILL)
-        wait_until(lambda: not holders(os.getpid()))
+        wait_until(lambda: is_gone(keeper))
         relay.run(ACCEPTED)
     assert len(line.pulses()) == 1
 
