@@ -40,6 +40,17 @@ def turn(state: dict[str, Tensor], shape: Tensor) -> None:
         state[name] = shape @ state[name]
 
 
+def rotation(embeddings: NDArray[np.float32], targets: NDArray[np.float32]) -> Tensor:
+    """The rotation or reflection that takes ``embeddings`` (n, D) nearest to ``targets`` (n, D).
+
+    Orthogonal Procrustes problem (Schönemann, 1966). Cosines stay as they are.
+    """
+    product = torch.from_numpy(targets.T.astype(np.float64) @ embeddings.astype(np.float64))
+    left, _, right = torch.linalg.svd(product)
+    turned: Tensor = left @ right
+    return turned.float()
+
+
 def spread(targets: NDArray[np.float32], power: float) -> Tensor:
     """Lengthens the directions in which the teacher's embeddings (n, D) vary little.
 

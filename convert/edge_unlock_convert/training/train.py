@@ -216,7 +216,8 @@ class Training:
         """Take the weights and the normalization that a training shipped, but not its prior.
 
         Of several trainings that began alike it takes the mean of the weights (Wortsman et al.,
-        "Model soups", 2022). Raises ``ConfigError`` when their inputs are not the same.
+        "Model soups", 2022). Embeddings that are to be trained further are turned to where the
+        joined teachers have them. Raises ``ConfigError`` when their inputs are not the same.
         """
         front_ends = [
             msgspec.json.decode((one / "front_end.json").read_bytes()) for one in directories
@@ -228,13 +229,17 @@ class Training:
             )
         states = [torch.load(one / "student.pt", weights_only=True) for one in directories]
         state = {name: torch.stack([one[name] for one in states]).mean(dim=0) for name in states[0]}
-        self.student.load_state_dict(state)
-        self._average = {name: value.clone().to(self.device) for name, value in state.items()}
         self.normalization = msgspec.structs.replace(
             msgspec.convert(front_ends[0]["normalization"], Normalization),
             prior_frames=self.recipe.prior_frames,
         )
         self.front_end.normalization = self.normalization
+        if len(self.recipe.teachers) > 1 and self.recipe.optimization.steps and len(self._trained):
+            # the principal directions of what the teachers hear are others with other voices
+            heard = self._trained.embed(state, self.student, self.front_end, TRAINED_S)
+            shaping.turn(state, shaping.rotation(heard, self._trained.targets))
+        self.student.load_state_dict(state)
+        self._average = {name: value.clone().to(self.device) for name, value in state.items()}
 
     def _rate(self, step: int) -> float:
         settings = self.recipe.optimization

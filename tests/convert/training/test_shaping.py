@@ -54,6 +54,16 @@ def test_voices_of_one_piece_shape_nothing() -> None:
     assert torch.equal(shaping.within(heard, np.array(["a", "b", "c"]), 0.5), torch.eye(SIZE))
 
 
+def test_a_rotation_is_found_again_in_noise_and_keeps_cosines() -> None:
+    generator = np.random.default_rng(2)
+    targets = unit(generator.normal(size=(500, SIZE))).astype(np.float32)
+    turned = directions(generator)
+    heard = (targets @ turned + 0.1 * generator.normal(size=targets.shape)).astype(np.float32)
+    found = shaping.rotation(heard, targets).numpy()
+    np.testing.assert_allclose(found, turned, atol=0.05)
+    np.testing.assert_allclose(found @ found.T, np.eye(SIZE), atol=1e-5)
+
+
 @pytest.mark.parametrize(("coefficients", "fine"), [(8, 2), (5, 1), (3, 0)])
 def test_a_lifter_lowers_the_last_quarter_of_every_frame(coefficients: int, fine: int) -> None:
     state = {"lstm.weight_ih_l0": torch.ones(16, 2 * coefficients)}

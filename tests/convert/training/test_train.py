@@ -114,6 +114,34 @@ def test_checkpoint_is_what_the_converter_reads(
     assert follower.normalization.prior_frames == 150
 
 
+def test_it_goes_on_in_the_directions_that_the_joined_teachers_have_now(
+    recipe: Recipe, voices: list[VoiceSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "TRAINED_PIECES", (8, 1))
+    network = msgspec.structs.replace(recipe.network, embedding=4)
+    recipe = msgspec.structs.replace(recipe, teachers=(1.0, 0.8), network=network)
+    voices = [VoiceSet(*one[:5], (one.embeddings[:, ::-1] ** 2,)) for one in voices]
+    first = Training(recipe, voices)
+    first.run(20)
+    first.save(tmp_path / "first")
+    first.save(tmp_path / "turned")
+    state = torch.load(tmp_path / "turned" / "student.pt", weights_only=True)
+    shaping.turn(state, torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator()))[0])
+    torch.save(state, tmp_path / "turned" / "student.pt")
+    starts = []
+    for name in ("first", "turned"):
+        follower = Training(recipe, voices)
+        follower.start_from(tmp_path / name)
+        starts.append(follower.averaged_state())
+    for name, value in starts[0].items():
+        torch.testing.assert_close(value, starts[1][name], atol=1e-4, rtol=0)
+    assert not torch.allclose(state["embedding.weight"], starts[1]["embedding.weight"], atol=0.1)
+    idle = msgspec.structs.replace(recipe.optimization, steps=0)
+    mean = Training(msgspec.structs.replace(recipe, optimization=idle), voices)
+    mean.start_from(tmp_path / "turned")
+    assert torch.equal(mean.averaged_state()["embedding.weight"], state["embedding.weight"])
+
+
 def test_a_training_of_no_steps_is_the_mean_of_what_it_starts_from(
     recipe: Recipe, voices: list[VoiceSet], tmp_path: Path
 ) -> None:
