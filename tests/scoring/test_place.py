@@ -20,6 +20,7 @@ from edge_unlock.scoring.scorer import Scorer
 from edge_unlock.vault import Template
 
 QUALITY = Quality(2.0, 2.0)
+NOISE = 0.5
 RNG = np.random.default_rng(0)
 
 
@@ -36,7 +37,7 @@ class Crowd:
         self._center = package.cohort.mean(axis=0)
         self._common = common * unit(RNG.normal(size=size).astype(np.float32))
 
-    def person(self, count, noise=0.5):
+    def person(self, count, noise=NOISE):
         size = len(self._center)
         own = unit(RNG.normal(size=size).astype(np.float32)) + self._common
         said = own + noise * unit(RNG.normal(size=(count, size)).astype(np.float32))
@@ -47,6 +48,12 @@ class Crowd:
 
     def others(self, people, each=3):
         return [Utterance(row, QUALITY) for _ in range(people) for row in self.person(each)]
+
+
+def common_at_threshold(scorer):
+    """What a crowd has in common whose cosines are about as high as the threshold."""
+    alike = scorer.threshold(quality=QUALITY)
+    return np.sqrt((1 + NOISE**2) * alike / (1 - alike))
 
 
 def test_every_other_person_becomes_one_voice(package, scorer):
@@ -73,7 +80,7 @@ def test_an_owner_who_speaks_too_is_no_stranger(package, scorer):
 
 
 def test_where_all_voices_are_alike_thresholds_rise_and_keep_them_out(package, scorer):
-    crowd = Crowd(package, common=0.75)
+    crowd = Crowd(package, common=common_at_threshold(scorer))
     owners = [crowd.owner(name) for name in "abcde"]
     found = survey(scorer, owners, crowd.others(20))
     assert found.accepted_before.rate > 0.02
@@ -91,7 +98,7 @@ def test_where_all_voices_are_alike_thresholds_rise_and_keep_them_out(package, s
 
 def test_few_voices_move_a_threshold_little(package, scorer, monkeypatch):
     """It is as if some more had said that the place is like any other."""
-    crowd = Crowd(package, common=0.6)
+    crowd = Crowd(package, common=1.2 * common_at_threshold(scorer))
     owner, others = crowd.owner("anna"), crowd.others(6)
     monkeypatch.setattr("edge_unlock.scoring.place.GREATEST_RISE", 1)
     drawn = survey(scorer, [owner], others).shift
