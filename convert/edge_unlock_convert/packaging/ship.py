@@ -35,7 +35,7 @@ from edge_unlock_convert.training.sampler import held_out_speakers
 
 COHORT_NAME = "cohort.npy"
 COHORT_SPEAKERS = 900
-CLOSEST_SPEAKERS, CLOSEST_WEIGHT = 3, 0.5
+CLOSEST_SPEAKERS, CLOSEST_WEIGHT = 3, 0.25
 """What scores are set against: convert/TRAINING.md has the figures of others."""
 REPRESENTATIVE_PIECES = 120
 LOUDNESS = (1.0, 0.1, 0.02)
