@@ -160,7 +160,7 @@ opens_for anna
 
 step "another model: who has to enroll again is told"
 another=/etc/edge-unlock/another
-cp -rL "$checkout/models/edge-voice-8" "$another"
+cp -rL "$checkout/models/edge-voice-9" "$another"
 /opt/edge-unlock/bin/python - "$another" <<'PYTHON'
 import hashlib, json, pathlib, sys
 package = pathlib.Path(sys.argv[1])

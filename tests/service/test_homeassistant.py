@@ -45,7 +45,7 @@ def status(**fields: Any) -> Status:
     usual: dict[str, Any] = {
         "state": "listening",
         "version": "0.1.0",
-        "model": "edge-voice-8",
+        "model": "edge-voice-9",
         "pid": 17,
         "since": "2026-01-31T12:00:00+00:00",
         "microphone": microphone(),

@@ -72,7 +72,7 @@ def test_only_a_package_is_replaced(tmp_path, kind, files):
 
 
 def test_what_the_device_would_refuse_is_not_written(tmp_path, files):
-    manifest = files["manifest.json"].replace(b'"name": "edge-voice-8"', b'"name": "my voice"')
+    manifest = files["manifest.json"].replace(b'"name": "edge-voice-9"', b'"name": "my voice"')
     with pytest.raises(ConversionError, match=r"device would refuse .*/new/manifest\.json"):
         write_package(tmp_path / "new", {**files, "manifest.json": manifest}, replace=False)
     assert not list(tmp_path.iterdir())
