@@ -1,5 +1,5 @@
 """The model package that ships. Written by `edge-unlock-convert pin`: do not edit."""
 
 NAME = "edge-voice-9"
-MANIFEST_SHA256 = "133aac733d770ad967c98a1f8a5917e0e9535dcacea3257ba5c836ad0bf87df1"
+MANIFEST_SHA256 = "ac83c5df89874af5818bf9ef0e10373aa6453bfd1107fe5728775bf71a4aa7d9"
 """Of ``manifest.json``, which names the SHA-256 of every other file that is run."""

@@ -202,11 +202,6 @@ class Cohort(NamedTuple):
     corpora: NDArray[np.str_]
     closest: int
 
-    @property
-    def whole(self) -> Similarity:
-        """Scores as on a device whose place is much like that of some of the cohort."""
-        return Similarity(self.rows, self.closest, CLOSEST_WEIGHT)
-
     def without(self, corpus: str) -> Similarity:
         """Scores as on a device whose place nobody of the cohort comes from."""
         rest = elsewhere(self.rows, self.corpora, corpus)
@@ -221,16 +216,13 @@ def _decide(
 ) -> tuple[dict[str, thresholds.Judged], thresholds.Setting]:
     with stage("listening to held-out speakers", None):
         spoken = thresholds.hear(listener, held_out)
-    # where the lock is used lies between: none of its people is in the cohort, but some of its
-    # speakers may have been recorded much alike. How high strangers score is learned by half of
-    # either, and of templates of one utterance as well.
-    judged, *further = (
-        thresholds.judge(spoken, similarity_for, enrolled)
-        for enrolled in (USUAL_ENROLLED, 1)
-        for similarity_for in (cohort.without, lambda corpus: cohort.whole)
+    # where the lock is used nobody of the cohort was recorded; how high strangers score is learned
+    # of templates of one utterance as well
+    judged, single = (
+        thresholds.judge(spoken, cohort.without, enrolled) for enrolled in (USUAL_ENROLLED, 1)
     )
     try:
-        return judged, thresholds.fit(judged, *further)
+        return judged, thresholds.fit(judged, single)
     except ValueError as error:
         raise ConfigError(
             f"the held-out speakers set no threshold: {error}",
