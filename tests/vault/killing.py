@@ -123,7 +123,7 @@ def _run_and_kill(
     child = os.fork()
     if child == 0:
         try:
-            _judge_for_ever(home, key, recognizer, claimed, writer)
+            _judge_until_killed(home, key, recognizer, claimed, writer)
         finally:
             os._exit(1)
     os.close(writer)
@@ -136,7 +136,7 @@ def _run_and_kill(
         return len(reports.read())
 
 
-def _judge_for_ever(
+def _judge_until_killed(
     home: Path, key: KeyFile, recognizer: Prepared, claimed: str | None, writer: int
 ) -> None:
     start = uptime()
@@ -151,8 +151,10 @@ def _judge_for_ever(
         now=lambda: Uptime(start.boot_id, start.seconds + 3600.0 * next(hours)),  # never waits
     )
     os.write(writer, b"r")
-    while True:
+    # however late the kill comes: one more, and all attempts would be stopped
+    for _ in range(TEMPLATE.stop - 1):
         gatekeeper.judge(HEARD)
+    signal.pause()
 
 
 if __name__ == "__main__":
