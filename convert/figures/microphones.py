@@ -28,7 +28,7 @@ from edge_unlock.encoder.calibration import Quality
 from edge_unlock.encoder.encoder import Encoder
 from edge_unlock.errors import EdgeUnlockError
 from edge_unlock.lock.hearing import hear
-from edge_unlock.scoring.scorer import Scorer
+from edge_unlock.scoring.scorer import Scorer, accepts
 from edge_unlock.segmentation.quality import (
     ENROLL_LIMITS,
     VERIFY_LIMITS,
@@ -231,7 +231,7 @@ def main(manifest: Path, split: str, corpus: str, only: str, speakers: int) -> N
                         height = device.over_threshold(template, voice)
                         judged = not (voice.refused or refused)
                         over[owner != speaker].append(height)
-                        counts[owner != speaker] += judged and height >= 0
+                        counts[owner != speaker] += judged and accepts(height, 0)
             missing = sum(one.refused for one in enrolled)
             note = f"; {missing} not enrolled" if missing else ""
             rate = f"{eer(*map(np.array, over)):.1%}" if all(over) else ""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_unlock.encoder.similarity import unit
+from edge_unlock_convert.training.recipe import Shape
 
 LEAST_VARIANCE = 1e-4
 """Of the widest direction: narrower ones are rounding."""
@@ -49,6 +50,13 @@ def rotation(embeddings: NDArray[np.float32], targets: NDArray[np.float32]) -> T
     left, _, right = torch.linalg.svd(product)
     turned: Tensor = left @ right
     return turned.float()
+
+
+def damp(state: dict[str, Tensor], shape: Shape, coefficients: int, layers: int) -> None:
+    """Turn down what a ``shape`` says: fine cepstra, the last layer's memory, the attention."""
+    lifter(state, coefficients, shape.fine_cepstra)
+    scale(state, f"lstm.weight_hh_l{layers - 1}", shape.recurrence)
+    scale(state, "attention", shape.attention)
 
 
 def spread(targets: NDArray[np.float32], power: float) -> Tensor:

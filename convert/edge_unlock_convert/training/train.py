@@ -147,9 +147,8 @@ class Training:
         """The moving average of the weights, shaped: what is shipped."""
         state = {name: value.clone().cpu() for name, value in self._average.items()}
         shape = self.recipe.shape
-        shaping.lifter(state, self.recipe.features.coefficients, shape.fine_cepstra)
-        shaping.scale(state, f"lstm.weight_hh_l{self.recipe.network.layers - 1}", shape.recurrence)
-        shaping.scale(state, "attention", shape.attention)
+        layers, coefficients = self.recipe.network.layers, self.recipe.features.coefficients
+        shaping.damp(state, shape, coefficients, layers)
         if shape.spread:
             shaping.turn(state, shaping.spread(self._trained.targets, shape.spread))
         if shape.within:
