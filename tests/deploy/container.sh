@@ -10,10 +10,10 @@ shift
 [ -d "$root" ] || debootstrap --variant=minbase \
     --include=systemd-sysv,dbus,python3-venv,ca-certificates bookworm "$root"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
-rm -rf "$root/root/checkout"
-mkdir "$root/root/checkout"
+rm -rf "$root/srv/checkout"
+mkdir -m 700 "$root/srv/checkout"
 git -C "$checkout" ls-files -z --cached --others --exclude-standard |
-    tar -C "$checkout" --null --files-from=- -c | tar -C "$root/root/checkout" -x
+    tar -C "$checkout" --null --files-from=- -c | tar -C "$root/srv/checkout" -x
 # Whatever `systemd.run` runs speaks to the journal: service.sh writes to a file instead.
 log=$root/root/service.log
 : >"$log"
@@ -23,7 +23,7 @@ trap 'kill $tail' EXIT
 status=0
 systemd-nspawn --quiet --keep-unit --register=no --console=pipe --directory="$root" --boot "$@" \
     quiet systemd.show_status=no \
-    'systemd.run="/bin/bash /root/checkout/tests/deploy/service.sh"' \
+    'systemd.run="/bin/bash /srv/checkout/tests/deploy/service.sh"' \
     systemd.run_success_action=exit systemd.run_failure_action=exit </dev/null >/dev/null || status=$?
 sleep 1 # for tail to tell the end
 exit "$status"

@@ -2,7 +2,7 @@
 # Is run by container.sh in the machine that it boots: install, listen, open, watchdog, upgrade, uninstall.
 set -euo pipefail
 exec >/root/service.log 2>&1
-checkout=/root/checkout
+checkout=/srv/checkout
 cd "$checkout" # where the service's user may not go, as in most homes
 audio=/usr/local/share/edge-unlock-demo # /root is for root alone
 opened=/run/edge-unlock/opened
