@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from edge_unlock.audio.quiet import quiet_stderr
 from edge_unlock.errors import DeviceError
+from edge_unlock.quiet import quiet_stderr
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from edge_unlock.audio.device import Device, devices_of, find_device, start_portaudio
-from edge_unlock.audio.quiet import quiet_stderr
 from edge_unlock.audio.resample import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, MonoResampler
 from edge_unlock.audio.source import BLOCK_SAMPLES, SAMPLE_RATE_HZ, Samples
 from edge_unlock.closing import Closing
 from edge_unlock.errors import DeviceError
+from edge_unlock.quiet import quiet_stderr
 
 # PortAudio's values (portaudio.h), spelled out so that PyAudio is imported only when used
 PA_INT16: Final = 8

@@ -1,20 +1,19 @@
 """The speaker encoder: samples in, one embedding of the voice out, at any time.
 
-The recurrent state lives in the interpreter between calls, so that an utterance may be
-pushed in pieces as it is spoken; ``reset`` starts the next one.
+The recurrent state is kept between calls, so that an utterance may be pushed in pieces as it is
+spoken; ``reset`` starts the next one.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_unlock.encoder.features import Float32, MfccStream, NormalizationStream
+from edge_unlock.encoder.network import Network
 from edge_unlock.encoder.package import ModelPackage
-from edge_unlock.errors import AudioError, ModelError
+from edge_unlock.errors import AudioError
 
 ATTENTION_LOGIT_LIMIT = 20.0
 """Bounds exp() of the attention output; a trained network stays far below."""
@@ -45,7 +44,12 @@ class Encoder:
         self._pooling = manifest.encoder.pooling
         self._mfcc = MfccStream(manifest.features)
         self._normalization = NormalizationStream(manifest.normalization)
-        self._network = _Network(package)
+        self._network = Network(
+            package.model,
+            self._stacked * manifest.features.coefficients,
+            self.embedding_size,
+            attention=self._pooling == "attention",
+        )
         self.resets = 0
         """How often it began anew: who shares it sees whether its state is still theirs."""
         self.reset()
@@ -146,99 +150,3 @@ class Encoder:
         for piece in pieces:
             self.push(piece)
         return self.embedding
-
-
-class _Network:
-    """One step of the int8 network at a time, in floats on both sides."""
-
-    def __init__(self, package: ModelPackage) -> None:
-        spec = package.manifest.encoder
-        width = spec.frames_stacked * package.manifest.features.coefficients
-        try:
-            library = runtime()
-            self._interpreter = library.Interpreter(
-                model_content=package.model,
-                num_threads=1,  # a step is too small to share between cores
-                # no delegate runs an int8 LSTM; without, nothing is printed when loading
-                experimental_op_resolver_type=(
-                    library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-                ),
-            )
-            index = self._interpreter.get_input_details()[0]["index"]
-            self._interpreter.resize_tensor_input(index, [1, 1, width])
-            self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"the network does not run: {reason}", "Convert it again.") from error
-        inputs = self._interpreter.get_input_details()
-        outputs = {detail["shape"][-1]: detail for detail in self._interpreter.get_output_details()}
-        if len(inputs) != 1 or spec.embedding_size not in outputs:
-            raise ModelError(
-                "the network's inputs or outputs are not those of its manifest",
-                "Convert it again.",
-            )
-        self._input = _QuantizedTensor(inputs[0])
-        self._embedding = _QuantizedTensor(outputs[spec.embedding_size])
-        self._logit: _QuantizedTensor | None = None
-        if spec.pooling == "attention":
-            if 1 not in outputs:
-                raise ModelError("the network has no attention output", "Convert it again.")
-            self._logit = _QuantizedTensor(outputs[1])
-
-    def reset(self) -> None:
-        self._interpreter.reset_all_variables()
-
-    def step(self, features: Float32) -> tuple[NDArray[np.float64], float]:
-        """Features (F,) to the step's embedding (D,) and attention logit."""
-        self._interpreter.set_tensor(self._input.index, self._input.quantize(features)[None, None])
-        self._interpreter.invoke()
-        get = self._interpreter.get_tensor
-        embedding = self._embedding.dequantize(get(self._embedding.index)).reshape(-1)
-        if self._logit is None:
-            return embedding, 0.0
-        return embedding, float(self._logit.dequantize(get(self._logit.index)).item())
-
-
-class _QuantizedTensor:
-    """Scale and zero point of an input or output tensor; a float tensor passes unchanged."""
-
-    def __init__(self, detail: dict[str, Any]) -> None:
-        self.index: int = detail["index"]
-        self._scale, self._zero_point = detail["quantization"]
-        self._dtype = detail["dtype"]
-
-    def quantize(self, values: Float32) -> Any:
-        if self._dtype != np.int8:
-            return values.astype(self._dtype)
-        steps = np.rint(values / self._scale) + self._zero_point
-        return np.clip(steps, -128, 127).astype(np.int8)
-
-    def dequantize(self, values: Any) -> Any:
-        if self._dtype != np.int8:
-            return values.astype(np.float64)
-        return (values.astype(np.float64) - self._zero_point) * self._scale
-
-
-def runtime() -> ModuleType:
-    """The TFLite runtime: tflite-runtime up to Python 3.11, ai-edge-litert after.
-
-    Imported when a model is loaded, so that what needs none starts without it. Raises
-    ``ModelError`` when it is missing or broken.
-    """
-    # On aarch64 importing tflite-runtime 2.14 makes the processor flush denormals to zero. numpy
-    # measures a type at its first finfo and would warn of it then: let it measure, and keep, now.
-    for dtype in (np.float32, np.float64):
-        np.finfo(dtype)
-    try:
-        try:
-            from tflite_runtime import interpreter  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            if error.name != "tflite_runtime":  # it is there, and something of it is missing
-                raise
-            from ai_edge_litert import interpreter  # noqa: PLC0415
-    except (ImportError, OSError) as error:
-        raise ModelError(
-            f"the TFLite runtime cannot be loaded: {error}",
-            "Install edge-unlock again: pip brings the runtime and the numpy that it is built for.",
-        ) from error
-    return interpreter  # type: ignore[no-any-return]  # published without type information

@@ -1,11 +1,8 @@
 """The microphone, through a real PulseAudio server, real ALSA and real PortAudio."""
 
-import errno
-import logging
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +16,6 @@ import soundfile
 from edge_unlock.audio import Microphone, Samples, list_devices
 from edge_unlock.audio.device import Device, find_device
 from edge_unlock.audio.microphone import PA_DEVICE_UNAVAILABLE, PA_INPUT_OVERFLOW
-from edge_unlock.audio.quiet import quiet_stderr
 from edge_unlock.errors import DeviceError
 from tests.pulse import ALSA_CONFIG, PulseServer
 from tests.speech import utterances
@@ -278,31 +274,3 @@ def test_pyaudio_is_loaded_only_when_used_and_its_absence_explained() -> None:
         "except DeviceError as error: print(error.hint)"
     )
     assert "portaudio19-dev" in in_child(program, dict(os.environ)).stdout
-
-
-def test_chatter_is_kept_for_debugging_and_our_own_stderr_survives(
-    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    os.write(2, b"before\n")
-    with pytest.raises(OSError), quiet_stderr():
-        os.write(2, b"ALSA lib: chatter\n")
-        raise OSError(errno.EBUSY, "busy")
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "before\nafter\n"
-    assert "ALSA lib: chatter" in caplog.messages
-
-
-def test_quiet_from_several_threads(capfd: pytest.CaptureFixture[str]) -> None:
-    def chat() -> None:
-        for _ in range(50):
-            with quiet_stderr():
-                os.write(2, b"chatter\n")
-
-    threads = [threading.Thread(target=chat) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "after\n"

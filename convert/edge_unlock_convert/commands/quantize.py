@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 MAX_BYTES = 2**20
 """Of what a person writes about a training."""
-SCHEMES = ("int8", "dynamic", "float32")
+SCHEMES = ("dynamic", "int8", "float32")
 RANGES = ("minmax", "percentile", "mse", "output")
 WEIGHT_RANGES = ("minmax", "output")
 POOLINGS = ("attention", "mean", "last")
@@ -66,14 +66,28 @@ class FiniteRange(click.FloatRange):
     show_default=True,
     help="Least cosine of the package's embedding to that.",
 )
-@click.option("--scheme", type=click.Choice(SCHEMES), default="int8", show_default=True)
-@click.option("--range", "method", type=click.Choice(RANGES), default="minmax", show_default=True)
+@click.option(
+    "--scheme",
+    type=click.Choice(SCHEMES),
+    default="dynamic",
+    show_default=True,
+    help="dynamic: int8 weights and products, inputs rounded by the range of each step; int8: "
+    "integers throughout, fixed ranges.",
+)
+@click.option(
+    "--range",
+    "method",
+    type=click.Choice(RANGES),
+    default="minmax",
+    show_default=True,
+    help="Of the input, with --scheme int8.",
+)
 @click.option(
     "--weight-range",
     type=click.Choice(WEIGHT_RANGES),
     default="minmax",
     show_default=True,
-    help="output: clip LSTM weights where that helps; for matrices with a few large ones.",
+    help="output: clip LSTM weights where that helps; with --scheme int8.",
 )
 @click.option(
     "--utterances",
@@ -146,6 +160,8 @@ def quantize(**options: Any) -> None:
     audio, embedding = options["check_audio"], options["check_embedding"]
     if (audio is None) != (embedding is None):
         raise click.UsageError("--check-audio and --check-embedding belong together.")
+    if options["scheme"] != "int8" and {options["method"], options["weight_range"]} != {"minmax"}:
+        raise click.UsageError("--range and --weight-range need --scheme int8.")
     out: Path = options["out"]
     check_target(out, replace=options["force"])
     name = package_name(out, options["name"])

@@ -47,7 +47,7 @@ class Recipe:
     ``representative_utterances`` and ``test_utterances`` of them are used.
     """
 
-    scheme: Scheme = "int8"
+    scheme: Scheme = "dynamic"
     range: Range = "minmax"
     weight_range: WeightRange = "minmax"
     representative_utterances: int = 100

@@ -20,7 +20,9 @@ FINEST_CELL_SCALE = 2.0**-15
 ``ApplyTanh`` in TFLite's kernel_utils); with a finer scale it silently computes nonsense."""
 COARSEST_CELL_SCALE = 2.0**-9
 """Six integer bits, likewise; a cell beyond 64 stays there, where its tanh is 1 for long."""
-DEVICE_OPERATORS = {LSTM, "FULLY_CONNECTED"}
+DENSE = "FULLY_CONNECTED"
+FUSED_OPERATORS = {LSTM, DENSE}
+UNFUSED_OPERATORS = {DENSE, "SPLIT", "ADD", "MUL", "LOGISTIC", "TANH", "RELU"}
 TYPE_NAMES = {
     value: name.lower() for name, value in vars(tflite.TensorType).items() if name.isupper()
 }
@@ -62,6 +64,24 @@ class Graph(NamedTuple):
     def lstm_operators(self) -> tuple[Operator, ...]:
         """The fused LSTM operators in the order in which they run."""
         return tuple(operator for operator in self.operators if operator.name == LSTM)
+
+    @property
+    def states(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Inputs and outputs, in pairs, by which the state is carried over; none of a fused LSTM.
+
+        They follow the first input and the last of the other outputs.
+        """
+        count = max(0, min(len(self.inputs) - 1, len(self.outputs)))
+        before, after = self.inputs[1:], self.outputs[len(self.outputs) - count :]
+        return tuple(
+            (self.tensors[a], self.tensors[b]) for a, b in zip(before, after, strict=False)
+        )
+
+    @property
+    def has_logit(self) -> bool:
+        """Whether it gives, beside the embedding, the logit of attention."""
+        heads = self.outputs[: len(self.outputs) - len(self.states)]
+        return len(heads) > 1 and any(self.tensors[head].shape[-1] == 1 for head in heads)
 
     @property
     def operator_counts(self) -> dict[str, int]:
@@ -115,19 +135,22 @@ def read(model: bytes) -> Graph:
 def check(graph: Graph, lstm_layers: int, scheme: str) -> None:
     """Whether the converter made what was asked for; ``ConversionError`` says what it did not.
 
-    With every scheme: one fused LSTM operator a layer, and only operators that the device is
-    known to run. With int8: 8-bit inputs and outputs, a 16-bit cell state, and no float
-    tensor but the LSTM's intermediates, which are empty and carry scales only.
+    With ``int8``: one fused LSTM operator a layer, 8-bit inputs and outputs, a 16-bit cell state,
+    and no float tensor but the LSTM's intermediates, which are empty and carry scales only. With
+    the others: a hidden and a cell state a layer, carried over in the same shape; with ``dynamic``
+    no matrix but of int8. Always only operators that the device is known to run.
     """
-    problems = []
-    if len(graph.lstm_operators) != lstm_layers:
-        problems.append(
-            f"{len(graph.lstm_operators)} fused LSTM operators for {lstm_layers} layers"
-        )
-    if strange := set(graph.operator_counts) - DEVICE_OPERATORS:
-        problems.append(f"operators {', '.join(sorted(strange))}")
     if scheme == "int8":
-        problems += _integer_problems(graph)
+        problems, operators = _integer_problems(graph, lstm_layers), FUSED_OPERATORS
+    else:
+        problems, operators = _state_problems(graph, lstm_layers), UNFUSED_OPERATORS
+    if strange := set(graph.operator_counts) - operators:
+        problems.append(f"operators {', '.join(sorted(strange))}")
+    if scheme == "dynamic":
+        weights = [graph.tensors[one.inputs[1]] for one in graph.operators if one.name == DENSE]
+        problems += [
+            f"weights {one.name!r} of type {one.dtype}" for one in weights if one.dtype != "int8"
+        ]
     if problems:
         raise ConversionError(
             f"the converted model has {'; '.join(problems)}",
@@ -135,13 +158,28 @@ def check(graph: Graph, lstm_layers: int, scheme: str) -> None:
         )
 
 
-def _integer_problems(graph: Graph) -> list[str]:
+def _state_problems(graph: Graph, lstm_layers: int) -> list[str]:
+    problems = [
+        f"a state {before.name!r} of shape {before.shape} before a step and {after.shape} after it"
+        for before, after in graph.states
+        if before.shape != after.shape
+    ]
+    if len(graph.states) != 2 * lstm_layers:
+        problems.append(f"{len(graph.states)} states for {lstm_layers} layers")
+    return problems
+
+
+def _integer_problems(graph: Graph, lstm_layers: int) -> list[str]:
     problems = [
         f"{kind} {graph.tensors[index].name!r} of type {graph.tensors[index].dtype}"
         for kind, indices in (("input", graph.inputs), ("output", graph.outputs))
         for index in indices
         if graph.tensors[index].dtype != "int8"
     ]
+    if len(graph.lstm_operators) != lstm_layers:
+        problems.append(
+            f"{len(graph.lstm_operators)} fused LSTM operators for {lstm_layers} layers"
+        )
     for operator in graph.lstm_operators:
         cell = graph.tensors[operator.inputs[CELL_STATE_INPUT]]
         if cell.dtype != "int16":

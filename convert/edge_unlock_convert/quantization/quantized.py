@@ -1,67 +1,67 @@
 """Runs a converted network on whole utterances, layer outputs included."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
-from edge_unlock.encoder.encoder import runtime
 from edge_unlock.encoder.features import Float32
+from edge_unlock.encoder.network import Network, Tensor, interpreter
 from edge_unlock_convert.network import Outputs
 from edge_unlock_convert.quantization import flatbuffer
+from edge_unlock_convert.quantization.flatbuffer import Graph
 
 
 def run(model: bytes, utterances: Sequence[Float32], embedding_size: int) -> Iterator[Outputs]:
-    """What the TFLite runtime gives for utterances, each (T, F): as ``network.run`` does.
-
-    The whole utterance is one call, which gives the same numbers as the device's call a step
-    (the state is carried exactly either way).
-    """
+    """What the TFLite runtime gives for utterances, each (T, F): as ``network.run`` does."""
     graph = flatbuffer.read(model)
-    hidden = [operator.outputs[0] for operator in graph.lstm_operators]
-    interpreter = _interpreter(model)
-    source = interpreter.get_input_details()[0]
-    outputs = {int(one["shape"][-1]): one["index"] for one in interpreter.get_output_details()}
-    for steps in utterances:
-        interpreter.resize_tensor_input(source["index"], (1, *steps.shape))
-        interpreter.allocate_tensors()
-        interpreter.reset_all_variables()
-        interpreter.set_tensor(source["index"], _quantize(steps[None], source))
-        interpreter.invoke()
-        details = {one["index"]: one for one in interpreter.get_tensor_details()}
+    if graph.lstm_operators:
+        return _run_fused(model, graph, utterances, embedding_size)
+    return _run_unfused(model, graph, utterances, embedding_size)
 
-        def values(index: int, details: dict[int, Any] = details) -> Float32:
-            real: Float32 = _dequantize(interpreter.get_tensor(index), details[index])[0]
-            return real
 
+def _run_unfused(
+    model: bytes, graph: Graph, utterances: Sequence[Float32], embedding_size: int
+) -> Iterator[Outputs]:
+    attention = graph.has_logit
+    width = graph.tensors[graph.inputs[0]].shape[-1]
+    network = Network(model, width, embedding_size, attention=attention)
+    for utterance in utterances:
+        network.reset()
+        steps, hidden = [], []
+        for features in utterance:
+            steps.append(network.step(features))
+            hidden.append(network.states[::2])  # hidden states; between them lie cell states
         yield Outputs(
-            values(outputs[embedding_size]),
-            values(outputs[1])[:, 0] if 1 in outputs and len(outputs) > 1 else None,
-            tuple(values(index) for index in hidden),
+            np.array([step.embedding for step in steps], np.float32),
+            np.array([step.logit for step in steps], np.float32) if attention else None,
+            tuple(map(np.stack, zip(*hidden, strict=True))),
         )
 
 
-def _interpreter(model: bytes) -> Any:
-    """An interpreter with the device's kernels: delegates round in other ways."""
-    library = runtime()
-    return library.Interpreter(
-        model_content=model,
-        num_threads=1,
-        experimental_op_resolver_type=library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=True,
-    )
+def _run_fused(
+    model: bytes, graph: Graph, utterances: Sequence[Float32], embedding_size: int
+) -> Iterator[Outputs]:
+    """The whole utterance is one call, which gives the same numbers as the device's call a step
+    (the state is carried exactly either way).
+    """
+    hidden = [operator.outputs[0] for operator in graph.lstm_operators]
+    running = interpreter(model, experimental_preserve_all_tensors=True)
+    source = Tensor(running.get_input_details()[0])
+    outputs = {int(one["shape"][-1]): one["index"] for one in running.get_output_details()}
+    for steps in utterances:
+        running.resize_tensor_input(source.index, (1, *steps.shape))
+        running.allocate_tensors()
+        running.reset_all_variables()
+        running.set_tensor(source.index, source.quantize(steps[None]))
+        running.invoke()
+        tensors = {one["index"]: Tensor(one) for one in running.get_tensor_details()}
 
+        def values(index: int, tensors: dict[int, Tensor] = tensors) -> Float32:
+            real: Float32 = tensors[index].dequantize(running.get_tensor(index))[0]
+            return real.astype(np.float32)
 
-def _quantize(values: Float32, detail: dict[str, Any]) -> Any:
-    if detail["dtype"] != np.int8:
-        return values.astype(detail["dtype"])
-    scale, zero_point = detail["quantization"]
-    return np.clip(np.rint(values / scale) + zero_point, -128, 127).astype(np.int8)
-
-
-def _dequantize(values: Any, detail: dict[str, Any]) -> Float32:
-    if detail["dtype"] != np.int8:
-        return np.asarray(values, np.float32)
-    scale, zero_point = detail["quantization"]
-    real: Float32 = ((values.astype(np.float32) - zero_point) * scale).astype(np.float32)
-    return real
+        yield Outputs(
+            values(outputs[embedding_size]),
+            values(outputs[1])[:, 0] if graph.has_logit else None,
+            tuple(values(index) for index in hidden),
+        )

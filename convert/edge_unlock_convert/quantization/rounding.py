@@ -5,14 +5,18 @@ the other and has those to come make up for the error on the inputs of represent
 bias comes last: it is exact, and takes up what is left of the mean error.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.network import Float64
 
 INT8_LIMIT = 127
+SCALE_OF_ZEROS = 2.0**-15
+"""Times ``INT8_LIMIT``."""
 DAMPING = 0.01
 """Of the mean square of an input, is added to each: what was not heard may still come."""
 BLOCK_COLUMNS = 128
@@ -36,20 +40,40 @@ class Carry(NamedTuple):
         return cls(order, np.linalg.cholesky(np.linalg.inv(damped)).T)
 
 
+def scale_of(weights: Float32, axis: int | None = None) -> Float64:
+    """The symmetric int8 scale of a matrix (o, i): (), or (o, 1) of its rows with ``axis`` 1.
+
+    That of zeros is small, for the sake of their bias. Rounded to float32, as it is stored.
+    """
+    top = np.abs(weights).max(axis=axis, keepdims=axis is not None)
+    scale = np.where(top > 0, top, SCALE_OF_ZEROS) / INT8_LIMIT
+    return np.asarray(scale.astype(np.float32), np.float64)
+
+
 def compensated(
-    weights: Float64, bias: Float64, scales: Float64, carry: Carry
-) -> tuple[NDArray[np.int8], Float64]:
-    """Integers (o, i) of weights (o, i) in units of ``scales`` (i,), and the bias (o,) to them."""
-    columns = np.column_stack([weights, bias])[:, carry.order]
-    steps = scales[carry.order[:-1]]
-    integers = np.empty((len(columns), len(steps)), np.int8)
-    for start in range(0, len(steps), BLOCK_COLUMNS):
-        stop = min(start + BLOCK_COLUMNS, len(steps))
+    matrices: Sequence[Float32],
+    bias: Float32,
+    scales: Sequence[Float64 | float],
+    carry: Carry,
+) -> tuple[list[NDArray[np.int8]], Float64]:
+    """Integers of matrices (o, i) side by side, and the bias (o,) that fits them.
+
+    Each matrix is in units of its own scale, a number or one for each row (o, 1).
+    """
+    columns = np.column_stack([*matrices, bias]).astype(np.float64)[:, carry.order]
+    wide = [
+        np.broadcast_to(scale, each.shape) for scale, each in zip(scales, matrices, strict=True)
+    ]
+    steps = np.hstack(wide)[:, carry.order[:-1]]
+    integers = np.empty(steps.shape, np.int8)
+    for start in range(0, steps.shape[1], BLOCK_COLUMNS):
+        stop = min(start + BLOCK_COLUMNS, steps.shape[1])
         errors = np.empty((len(columns), stop - start))
         for column in range(start, stop):
-            whole = np.rint(columns[:, column] / steps[column]).clip(-INT8_LIMIT, INT8_LIMIT)
+            step = steps[:, column]
+            whole = np.rint(columns[:, column] / step).clip(-INT8_LIMIT, INT8_LIMIT)
             integers[:, column] = whole
-            error = columns[:, column] - whole * steps[column]
+            error = columns[:, column] - whole * step
             error /= carry.factor[column, column]
             columns[:, column + 1 : stop] -= np.outer(
                 error, carry.factor[column, column + 1 : stop]
@@ -58,4 +82,5 @@ def compensated(
         columns[:, stop:] -= errors @ carry.factor[start:stop, stop:]
     found = np.empty_like(integers)
     found[:, carry.order[:-1]] = integers
-    return found, columns[:, -1]
+    ends = np.cumsum([each.shape[1] for each in matrices])[:-1]
+    return [np.ascontiguousarray(part) for part in np.split(found, ends, axis=1)], columns[:, -1]

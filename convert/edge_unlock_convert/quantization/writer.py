@@ -5,7 +5,7 @@ as ``flatbuffer`` reads them. The same calls give the same bytes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flatbuffers
 import numpy as np
@@ -17,12 +17,15 @@ from edge_unlock_convert.quantization.flatbuffer import IDENTIFIER
 SCHEMA_VERSION = 3
 DATA_ALIGNMENT = 16
 """Of the numbers of a tensor: the runtime computes with them where they lie in the file."""
-LSTM, DENSE = (
+LSTM, DENSE, SPLIT = (
     tflite.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM,
     tflite.BuiltinOperator.FULLY_CONNECTED,
+    tflite.BuiltinOperator.SPLIT,
 )
-DENSE_VERSION = 5
-"""The first that keeps the dimensions of its input (TFLite's op_version.cc)."""
+Elementwise = Literal["ADD", "MUL", "LOGISTIC", "TANH", "RELU"]
+DENSE_VERSION, HYBRID_VERSION = 5, 9
+"""The first that keeps the dimensions of its input, and the first that rounds float inputs
+asymmetrically (TFLite's op_version.cc)."""
 RUNTIME_METADATA = "min_runtime_version"
 RUNTIME_BYTES = 16
 """The version is padded to so many bytes (TFLite's metadata)."""
@@ -47,11 +50,11 @@ class _Operator(NamedTuple):
     code: int
     version: int
     inputs: Sequence[int]
-    output: int
-    intermediates: Sequence[int]
-    kind: int
-    options: Callable[[Any], int]
-    """Writes the operator's options and gives their place."""
+    outputs: Sequence[int]
+    intermediates: Sequence[int] = ()
+    kind: int = tflite.BuiltinOptions.NONE
+    options: Callable[[Any], int] | None = None
+    """Writes the operator's options, if it has any, and gives their place."""
 
 
 class Writer:
@@ -83,37 +86,26 @@ class Writer:
         """Add a tensor that is computed, or the model's input; gives its number."""
         return self._tensor(name, shape, np.dtype(dtype), quantization, variable=False, buffer=0)
 
-    def lstm(
-        self,
-        inputs: Sequence[int],
-        output: int,
-        intermediates: Sequence[int] = (),
-        *,
-        hybrid: bool = False,
-    ) -> None:
-        """Add a fused LSTM with tanh and without clipping; ``inputs`` are its 24 tensors.
-
-        A hybrid one has int8 weights, and rounds float inputs to int8 when it runs.
-        """
+    def lstm(self, inputs: Sequence[int], output: int, intermediates: Sequence[int]) -> None:
+        """Add a fused LSTM with tanh and without clipping; ``inputs`` are its 24 tensors."""
 
         def options(builder: Any) -> int:
             tflite.UnidirectionalSequenceLSTMOptionsStart(builder)
             tflite.UnidirectionalSequenceLSTMOptionsAddFusedActivationFunction(
                 builder, tflite.ActivationFunctionType.TANH
             )
-            tflite.UnidirectionalSequenceLSTMOptionsAddAsymmetricQuantizeInputs(builder, hybrid)
             return int(tflite.UnidirectionalSequenceLSTMOptionsEnd(builder))
 
         kind = tflite.BuiltinOptions.UnidirectionalSequenceLSTMOptions
-        version = 3 if hybrid else 1
-        self._operators.append(
-            _Operator(LSTM, version, inputs, output, intermediates, kind, options)
-        )
+        self._operators.append(_Operator(LSTM, 1, inputs, [output], intermediates, kind, options))
 
     def dense(
-        self, inputs: Sequence[int], output: int, *, relu: bool, hybrid: bool = False
+        self, inputs: Sequence[int], output: int, *, relu: bool = False, hybrid: bool = False
     ) -> None:
-        """Add a dense layer on every step; ``inputs`` are the steps, the weights, the bias."""
+        """Add a dense layer on every step; ``inputs`` are the steps, the weights, the bias.
+
+        A hybrid one has int8 weights, and rounds its float steps to int8, by the range of each.
+        """
 
         def options(builder: Any) -> int:
             names = tflite.ActivationFunctionType
@@ -126,7 +118,24 @@ class Writer:
             return int(tflite.FullyConnectedOptionsEnd(builder))
 
         kind = tflite.BuiltinOptions.FullyConnectedOptions
-        self._operators.append(_Operator(DENSE, DENSE_VERSION, inputs, output, (), kind, options))
+        version = HYBRID_VERSION if hybrid else DENSE_VERSION
+        self._operators.append(_Operator(DENSE, version, inputs, [output], (), kind, options))
+
+    def split(self, axis: int, source: int, outputs: Sequence[int]) -> None:
+        """Add the cut of a tensor into equal parts; ``axis`` is a tensor that names it."""
+
+        def options(builder: Any) -> int:
+            tflite.SplitOptionsStart(builder)
+            tflite.SplitOptionsAddNumSplits(builder, len(outputs))
+            return int(tflite.SplitOptionsEnd(builder))
+
+        kind = tflite.BuiltinOptions.SplitOptions
+        self._operators.append(_Operator(SPLIT, 1, [axis, source], outputs, (), kind, options))
+
+    def elementwise(self, name: Elementwise, inputs: Sequence[int], output: int) -> None:
+        """Add an operator on each number of one tensor, or on those of two in the same place."""
+        code = getattr(tflite.BuiltinOperator, name)
+        self._operators.append(_Operator(code, 1, inputs, [output]))
 
     def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         """The file of the model with these tensors for inputs and outputs."""
@@ -220,16 +229,17 @@ class Writer:
 
     def _operator(self, codes: list[tuple[int, int]], operator: _Operator) -> int:
         builder = self._builder
-        inputs, outputs = self._indices(operator.inputs), self._indices([operator.output])
+        inputs, outputs = self._indices(operator.inputs), self._indices(operator.outputs)
         intermediates = self._indices(operator.intermediates)
-        options = operator.options(builder)
+        options = operator.options and operator.options(builder)
         tflite.OperatorStart(builder)
         tflite.OperatorAddOpcodeIndex(builder, codes.index((operator.code, operator.version)))
         tflite.OperatorAddInputs(builder, inputs)
         tflite.OperatorAddOutputs(builder, outputs)
         tflite.OperatorAddIntermediates(builder, intermediates)
-        tflite.OperatorAddBuiltinOptionsType(builder, operator.kind)
-        tflite.OperatorAddBuiltinOptions(builder, options)
+        if options is not None:
+            tflite.OperatorAddBuiltinOptionsType(builder, operator.kind)
+            tflite.OperatorAddBuiltinOptions(builder, options)
         return int(tflite.OperatorEnd(builder))
 
     def _code(self, code: int, version: int) -> int:

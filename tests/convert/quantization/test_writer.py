@@ -7,8 +7,8 @@ pytest.importorskip("tflite")
 
 import tflite
 
+from edge_unlock.encoder.network import interpreter
 from edge_unlock_convert.quantization import flatbuffer
-from edge_unlock_convert.quantization.quantized import _interpreter
 from edge_unlock_convert.quantization.writer import Quantization, Writer
 
 WEIGHTS = np.arange(-6, 6, dtype=np.float32).reshape(4, 3)
@@ -28,13 +28,13 @@ def model():
 
 def test_runtime_computes_it(model):
     steps = np.array([[[1, -2, 0.5], [0, 1, 3]]], np.float32)
-    interpreter = _interpreter(model)
-    source = interpreter.get_input_details()[0]["index"]
-    interpreter.resize_tensor_input(source, steps.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(source, steps)
-    interpreter.invoke()
-    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    running = interpreter(model)
+    source = running.get_input_details()[0]["index"]
+    running.resize_tensor_input(source, steps.shape)
+    running.allocate_tensors()
+    running.set_tensor(source, steps)
+    running.invoke()
+    found = running.get_tensor(running.get_output_details()[0]["index"])
     np.testing.assert_allclose(found, np.maximum(steps @ WEIGHTS.T + BIAS, 0), rtol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Keeps the chatter of sound libraries off the terminal."""
+"""Keeps the chatter of libraries written in C off the terminal."""
 
 import logging
 import os
@@ -19,8 +19,9 @@ def quiet_stderr() -> Iterator[None]:
     """Divert file descriptor 2 and log at debug level what came meanwhile.
 
     ALSA, JACK and PortAudio print a page of harmless complaints from C whenever devices
-    are listed or opened, and PortAudio's cannot be switched off. They are kept in memory
-    and nothing is lost: ``logging`` at debug level shows them afterwards.
+    are listed or opened, and PortAudio's cannot be switched off; nor can the line by which a
+    TFLite runtime tells that it starts. They are kept in memory and nothing is lost: ``logging``
+    at debug level shows them afterwards.
     """
     with _LOCK, os.fdopen(os.memfd_create("stderr"), "r+b") as chatter:
         if sys.stderr is not None:
