@@ -15,7 +15,7 @@ from tests.convert.conftest import SIZE, inputs, network  # noqa: F401
 WIDTH = 120
 
 
-@pytest.fixture(scope="module", params=SCHEMES)
+@pytest.fixture(scope="module", params=list(SCHEMES))
 def model(request, network, inputs):  # noqa: F811
     return lower(network, lay_out(network, inputs, "minmax"), request.param)
 

@@ -10,6 +10,7 @@ from edge_unlock.errors import ConfigError
 from edge_unlock_convert.network import Network
 from edge_unlock_convert.quantization.compare import Comparison, ErrorRates
 from edge_unlock_convert.quantization.flatbuffer import Graph
+from edge_unlock_convert.quantization.lowering import SCHEMES, Scheme
 
 NAME = "MODEL_CARD.md"
 POINTS_HEADING = "## Operating points"
@@ -31,7 +32,7 @@ class Extra:
     """
 
     network: Network
-    scheme: str
+    scheme: Scheme
     range: str
     representative_utterances: int
     same_speech: bool
@@ -171,10 +172,13 @@ def _untrained_row(rates: ErrorRates) -> list[tuple[str, str]]:
 
 def _quantization(comparison: Comparison, extra: Extra) -> str:
     where = "the same" if extra.same_speech else "other"
+    scheme = f"Scheme {extra.scheme}: {SCHEMES[extra.scheme]}"
+    if extra.scheme == "int8":
+        scheme += f", input range {extra.range}, weight range {extra.weight_range}"
     how = (
-        f"Scheme {extra.scheme}, input range {extra.range}, weight range {extra.weight_range}, "
-        f"{extra.representative_utterances} representative utterances; compared on {where} speech. "
-        "Templates are of three utterances; intervals are of 95%, by drawing speakers."
+        f"{scheme}; {extra.representative_utterances} representative utterances; compared on "
+        f"{where} speech. Templates are of three utterances; intervals are of 95%, by drawing "
+        "speakers."
     )
     return f"{how}\n\n{_table(('figure', 'value'), quantization_rows(comparison))}"
 

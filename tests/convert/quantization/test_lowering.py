@@ -41,7 +41,7 @@ def worst(original, model, inputs):
     )
 
 
-@pytest.fixture(params=SCHEMES)
+@pytest.fixture(params=list(SCHEMES))
 def scheme(request):
     return request.param
 

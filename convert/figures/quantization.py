@@ -1,23 +1,27 @@
-"""The tables of recipes for ranges in convert/README.md.
+"""What recipes of quantization cost: tables in convert/README.md.
 
-    python convert/figures/ranges.py CHECKPOINT MANIFEST [--split train] [--only WORDS] > table.md
+    python convert/figures/quantization.py CHECKPOINT MANIFEST [--split train] [--only WORDS]
 
 Choices are made on training speech: the first utterance of each of 300 speakers is the
 representative speech, the next five of the first 100 are compared. A row is a recipe; ``--only``
-takes those whose name holds the words.
+takes those whose name holds the words. Times are of the processor, for one step.
 """
 
 import argparse
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from edge_unlock.encoder import network as device
 from edge_unlock.encoder.features import Float32
 from edge_unlock_convert import checkpoint
 from edge_unlock_convert.front_end import FrontEnd, read_front_end
+from edge_unlock_convert.network import Network
 from edge_unlock_convert.quantization import compare
 from edge_unlock_convert.quantization.clipping import WeightRange
 from edge_unlock_convert.quantization.conversion import convert
+from edge_unlock_convert.quantization.lowering import SCHEMES, Scheme
 from edge_unlock_convert.quantization.ranges import RANGES, Range
 from edge_unlock_convert.speech import Recording, Source, Speech
 
@@ -25,18 +29,24 @@ REPRESENTATIVE_SPEAKERS, COMPARED_SPEAKERS, TOGETHER = 300, 100, 6
 COUNTS = (10, 30, 100, 300)
 
 
+TIMED_STEPS, TIMED_RUNS = 1000, 5
+
+
 class Row(NamedTuple):
     """One recipe."""
 
     name: str
     representative_utterances: int = 100
+    scheme: Scheme = "int8"
     range: Range = "minmax"
     weight_range: WeightRange = "minmax"
 
 
 ROWS = (
+    *(Row(f"scheme {scheme}", scheme=scheme) for scheme in SCHEMES),
+    *(Row(f"dynamic, representative {count}", count, "dynamic") for count in COUNTS),
     *(Row(f"input {method}", range=method) for method in RANGES),
-    *(Row(f"representative {count}", count) for count in COUNTS),
+    *(Row(f"int8, representative {count}", count) for count in COUNTS),
     Row("weights output", weight_range="output"),
 )
 
@@ -65,13 +75,13 @@ def main() -> None:
             speakers.append(speaker)
         seen.add(speaker)
     print(f"{len(inputs)} representative utterances, {len(compared)} compared\n")
-    print("| recipe | utterances | cosine median | 1st percentile | least | SQNR | EER change |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| recipe | utterances | cosine median | 1% | least | SQNR | EER change | step |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for row in ROWS:
         if arguments.only not in row.name:
             continue
         count = row.representative_utterances
-        model = convert(network, inputs[:count], "int8", row.range, row.weight_range)
+        model = convert(network, inputs[:count], row.scheme, row.range, row.weight_range)
         embedded = compare.embed(network, model, compared, pooling)
         result, _ = compare.compare(embedded, speakers, 0, len(model))
         rates = result.error_rates
@@ -79,9 +89,23 @@ def main() -> None:
         print(
             f"| {row.name} | {min(count, len(inputs))} | {result.cosine_median:.5f} "
             f"| {result.cosine_p1:.5f} | {result.cosine_min:.5f} "
-            f"| {result.sqnr_db['embedding']:.1f} dB | {change} |",
+            f"| {result.sqnr_db['embedding']:.1f} dB | {change} "
+            f"| {1e6 * step_s(model, network, compared[0]):.0f} us |",
             flush=True,
         )
+
+
+def step_s(model: bytes, network: Network, steps: Float32) -> float:
+    """The time of one step of the device, the least of several runs."""
+    width, attention = steps.shape[1], network.attention is not None
+    running = device.Network(model, width, network.embedding_size, attention=attention)
+    taken = []
+    for _ in range(TIMED_RUNS):
+        begun = time.process_time()
+        for number in range(TIMED_STEPS):
+            running.step(steps[number % len(steps)])
+        taken.append((time.process_time() - begun) / TIMED_STEPS)
+    return min(taken)
 
 
 def prepare(
