@@ -9,7 +9,7 @@ from edge_unlock.errors import StaleTemplateError
 from edge_unlock.vault import transform
 from edge_unlock.vault.container import ID_BYTES, derive
 from edge_unlock.vault.manifest import Row
-from edge_unlock.vault.record import ModelIdentity, Place, Template, UserEntry, unit_rows
+from edge_unlock.vault.record import Member, ModelIdentity, Place, Template, UserEntry, unit_rows
 from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.store import Store, row_of
 
@@ -69,3 +69,10 @@ def decoy_of(store: Store, snapshot: Snapshot, name: str, identity: ModelIdentit
     store.touch(snapshot, int.from_bytes(seed[:8], "big"))
     rows = transform.recover(np.eye(1, size, dtype=np.float32), snapshot.vmk, seed)
     return Template(name, unit_rows(rows, size), "", 0, None, is_decoy=True)
+
+
+def members_of(store: Store, snapshot: Snapshot, without: str | None = None) -> list[Member]:
+    """Everybody who is enrolled, but the one named ``without``, with their embeddings."""
+    rows = snapshot.manifest.rows
+    found = store.get_all(snapshot, [name for name in rows if name != without])
+    return [(row.entry, found[name]) for name, row in rows.items() if name != without]

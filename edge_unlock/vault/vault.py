@@ -23,11 +23,12 @@ from edge_unlock.errors import (
 from edge_unlock.vault import transfer
 from edge_unlock.vault.attempts import Attempts, uptime
 from edge_unlock.vault.audit import AuditLog
-from edge_unlock.vault.container import ID_BYTES, Header
+from edge_unlock.vault.container import ID_BYTES
 from edge_unlock.vault.directory import Directory
 from edge_unlock.vault.journal import Journal
+from edge_unlock.vault.key_slot import key_slot, recover
 from edge_unlock.vault.keyfile import KeyFile, is_shared
-from edge_unlock.vault.keys import Kek, KeySource
+from edge_unlock.vault.keys import KeySource
 from edge_unlock.vault.names import find_look_alike, validate_user_name
 from edge_unlock.vault.passphrase import Passphrase
 from edge_unlock.vault.policy import Policy
@@ -42,10 +43,11 @@ from edge_unlock.vault.record import (
     unit_rows,
     utc_now,
 )
+from edge_unlock.vault.resealing import renewed, resealed
 from edge_unlock.vault.snapshot import Snapshot
 from edge_unlock.vault.sources import kind_of
-from edge_unlock.vault.store import MANIFEST, Store, fitting, read_manifest_file, row_of
-from edge_unlock.vault.templates import place_of, template_of, templates_of
+from edge_unlock.vault.store import MANIFEST, Store, fitting, row_of
+from edge_unlock.vault.templates import members_of, place_of, template_of, templates_of
 from edge_unlock.vault.turn import ATTEMPTS, Turn
 
 _NEW_ID = ".new-vault-id"  # as a temporary file it goes when the vault is committed
@@ -100,7 +102,7 @@ class Vault(Closing):
         """
         directory = Directory.open(home)
         try:
-            kek = _recover(directory, key_source)
+            kek = recover(directory, key_source)
             vault = cls(Store.open(directory, kek, key_source))
             with vault._store.reading():
                 return vault
@@ -125,7 +127,7 @@ class Vault(Closing):
         """Return the kind of key that the vault says it opens by; true only once it opened."""
         directory = Directory.open(home)
         try:
-            return kind_of(_key_slot(directory).kek_id)
+            return kind_of(key_slot(directory).kek_id)
         finally:
             directory.close()
 
@@ -308,7 +310,7 @@ class Vault(Closing):
         with self._store.writing() as snapshot:
             if snapshot.manifest.place is None:
                 return False
-            following = self._renewed(snapshot, keep_place=False)
+            following = renewed(self._store, snapshot, keep_place=False)
             self._commit(following, self._attempts(snapshot), "place forgotten")
             return True
 
@@ -322,7 +324,7 @@ class Vault(Closing):
         name = validate_user_name(name)
         with self._store.writing() as snapshot:
             row_of(snapshot, name)
-            following = self._renewed(snapshot, without=name)
+            following = renewed(self._store, snapshot, without=name)
             attempts = self._attempts(snapshot).forgetting(name)
             self._commit(following, attempts, "removed", user=name)
 
@@ -340,7 +342,7 @@ class Vault(Closing):
                 raise KeySourceError(
                     "the new key is the one in use", "make another, or use another key source"
                 )
-            following = self._resealed(snapshot, kek, new_key_source)
+            following = resealed(self._store, snapshot, kek, new_key_source)
             self._commit(following, self._attempts(snapshot), "rekeyed")
 
     def export(self, path: Path, passphrase: Passphrase) -> None:
@@ -349,10 +351,10 @@ class Vault(Closing):
         Raises VaultExistsError when there is such a file, KeySourceError for a weak passphrase.
         """
         with self._store.writing() as snapshot:
-            members = self._members(snapshot)
+            enrolled = members_of(self._store, snapshot)
             # before there is a file: none is without its line, though a line may be without a file
-            self.audit.append("exported", users=len(members))
-        transfer.write(path, members, passphrase)
+            self.audit.append("exported", users=len(enrolled))
+        transfer.write(path, enrolled, passphrase)
 
     def close(self) -> None:
         """Release the vault; a second call does nothing."""
@@ -390,75 +392,12 @@ class Vault(Closing):
     def _attempts(self, snapshot: Snapshot) -> Attempts:
         return Attempts.from_bytes(self._journal.load(snapshot)).at(uptime())
 
-    def _members(self, snapshot: Snapshot, without: str | None = None) -> list[Member]:
-        rows = snapshot.manifest.rows
-        found = self._store.get_all(snapshot, [name for name in rows if name != without])
-        return [(row.entry, found[name]) for name, row in rows.items() if name != without]
-
-    def _renewed(
-        self, snapshot: Snapshot, without: str | None = None, *, keep_place: bool = True
-    ) -> Snapshot:
-        """Leave out somebody, or the place, under a new key where the source can make one."""
-        source = self._store.source
-        kek = source.new(snapshot.vault_id) if source.renewable else snapshot.kek
-        return self._resealed(snapshot, kek, source, without, keep_place=keep_place)
-
-    def _resealed(
-        self,
-        snapshot: Snapshot,
-        kek: Kek,
-        source: KeySource,
-        without: str | None = None,
-        *,
-        keep_place: bool = True,
-    ) -> Snapshot:
-        """Seal what is left under ``kek`` of ``source``; the former key goes with the commit."""
-        members = self._members(snapshot, without)
-        place, voices = snapshot.manifest.place, self._store.get_place(snapshot)
-        source.keep(snapshot.vault_id, kek, snapshot.kek)
-        former, vault_id = self._store.source, snapshot.vault_id
-
-        def settle() -> None:
-            self._store.source = source
-            for one in (source, former):
-                one.settle(vault_id, kek)
-
-        self._store.afterwards(settle)
-        snapshot = snapshot.rekeyed(kek)
-        if keep_place and place is not None and voices is not None:
-            snapshot = self._store.put_place(snapshot, place.entry, voices)
-        return self._store.put(snapshot, members)
-
     def _commit(
         self, snapshot: Snapshot, attempts: Attempts, event: str, **fields: str | int | None
     ) -> None:
         """Make ``snapshot`` the vault's state when the lock is released, with a line in the log."""
         self.audit.append(event, **{k: value for k, value in fields.items() if value is not None})
         self._store.stage({ATTEMPTS: attempts.to_bytes()}, snapshot)
-
-
-def _key_slot(directory: Directory) -> Header:
-    return Header.read(read_manifest_file(directory), "key slot")
-
-
-def _recover(directory: Directory, key_source: KeySource) -> Kek:
-    """Return the key of the vault; without the lock, for somebody may have to be asked.
-
-    So the key may be changed by another process meanwhile: then it is looked for again.
-    """
-    header = _key_slot(directory)
-    if header.kek_id != key_source.kek_id:
-        raise KeySourceError(
-            f"the vault opens by {kind_of(header.kek_id)}, not by {key_source.kind}",
-            "name the right key source in the configuration",
-        )
-    try:
-        return key_source.recover(header.record_id, header.kek_parameters)
-    except KeySourceError:
-        present = _key_slot(directory)
-        if (present.kek_id, present.kek_parameters) == (header.kek_id, header.kek_parameters):
-            raise
-    return _recover(directory, key_source)
 
 
 def _draw_id(directory: Directory) -> bytes:
