@@ -1,6 +1,8 @@
 import errno
 import logging
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -34,3 +36,26 @@ def test_quiet_from_several_threads(capfd: pytest.CaptureFixture[str]) -> None:
         thread.join()
     os.write(2, b"after\n")
     assert capfd.readouterr().err == "after\n"
+
+
+CLOSED = """
+import os, sys
+for descriptor in {descriptors}:
+    os.close(descriptor)
+{more}
+from edge_unlock.quiet import quiet_stderr
+with quiet_stderr():
+    os.listdir("/")
+os.write(1, b"done") if 1 not in {descriptors} else None
+"""
+
+
+@pytest.mark.parametrize("descriptors", [(2,), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("more", ["", "sys.stderr.close()", "sys.stderr = None"])
+def test_without_a_standard_error_there_is_nothing_to_divert(
+    descriptors: tuple[int, ...], more: str
+) -> None:
+    program = CLOSED.format(descriptors=descriptors, more=more if 2 in descriptors else "")
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert ended.returncode == 0
+    assert ended.stdout == (b"" if 1 in descriptors else b"done")

@@ -27,8 +27,6 @@ from edge_unlock_convert.speech import Recording, Source, Speech
 
 REPRESENTATIVE_SPEAKERS, COMPARED_SPEAKERS, TOGETHER = 300, 100, 6
 COUNTS = (10, 30, 100, 300)
-
-
 TIMED_STEPS, TIMED_RUNS = 1000, 5
 
 

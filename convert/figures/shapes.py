@@ -109,7 +109,7 @@ def convert(directory: Path, speech: Path) -> compare.Comparison:
         front_end=read_front_end(directory / "front_end.json"),
         speech=Source(speech, "train"),
         test_speech=Source(speech, "eval"),
-        recipe=quantize.Recipe(limits=NO_LIMITS),
+        recipe=quantize.Recipe(scheme="int8", limits=NO_LIMITS),
         identity=Identity(directory.name),
     )
     return quantize.quantize(job, stage).comparison

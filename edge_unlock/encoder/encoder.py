@@ -13,7 +13,7 @@ import numpy as np
 from edge_unlock.encoder.features import Float32, MfccStream, NormalizationStream
 from edge_unlock.encoder.network import Network
 from edge_unlock.encoder.package import ModelPackage
-from edge_unlock.errors import AudioError
+from edge_unlock.errors import AudioError, ModelError
 
 ATTENTION_LOGIT_LIMIT = 20.0
 """Bounds exp() of the attention output; a trained network stays far below."""
@@ -128,7 +128,8 @@ class Encoder:
         """Embed a whole recording: samples (n,), mono, float32 in [-1, 1], at any rate in Hz.
 
         Returns float32 (D,), L2 norm 1. Raises ``AudioError`` for samples that are not finite,
-        not mono, or too few for one step of the encoder.
+        not mono, or too few for one step of the encoder; ``ModelError`` where the network gives
+        no embedding of them.
         """
         if sample_rate != self.sample_rate_hz:
             import soxr  # noqa: PLC0415  # the usual rate needs none
@@ -137,6 +138,8 @@ class Encoder:
                 np.asarray(samples, np.float32), sample_rate, self.sample_rate_hz
             )
         embedding = self.embed_pieces([samples])
+        if embedding is None and self._weight:
+            raise ModelError("the network gives no direction for this recording", "Use another.")
         if embedding is None:
             raise AudioError("the recording is too short to embed", "Record at least one second.")
         return embedding

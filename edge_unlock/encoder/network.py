@@ -5,6 +5,8 @@ interpreter. One of single operators takes its states as further inputs, and giv
 follow them as further outputs in the same order: they are carried over here.
 """
 
+import math
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -34,33 +36,26 @@ class Network:
     def __init__(self, model: bytes, width: int, embedding_size: int, *, attention: bool) -> None:
         """``model`` is a TFLite file that takes steps of ``width`` numbers.
 
-        Raises ``ModelError`` when it does not run, or does not give an embedding of so many
+        Raises ``ModelError`` when it does not run, or gives other than an embedding of so many
         numbers and, with ``attention``, one logit.
         """
-        try:
-            self._interpreter = interpreter(model)
-            inputs = [Tensor(detail) for detail in self._interpreter.get_input_details()]
-            if inputs and inputs[0].shape != (1, 1, width):
-                self._interpreter.resize_tensor_input(inputs[0].index, [1, 1, width])
-                self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"the network does not run: {reason}", "Convert it again.") from error
-        source, states = inputs[:1], inputs[1:]
+        self._interpreter = interpreter(model, width)
+        source, *states = map(Tensor, self._interpreter.get_input_details())
         outputs = [Tensor(detail) for detail in self._interpreter.get_output_details()]
-        first_state = max(0, len(outputs) - len(states))
-        following = outputs[first_state:]
-        heads = {head.shape[-1]: head for head in outputs[:first_state]}
-        kept = [state.layout for state in states] == [state.layout for state in following]
-        if not source or not kept or embedding_size not in heads:
+        count = max(0, len(outputs) - len(states))
+        heads, following = in_order(outputs[:count], embedding_size), outputs[count:]
+        sizes = [embedding_size, 1] if attention else [embedding_size]
+        if (
+            [head.size for head in heads] != sizes
+            or not all(one.is_real for one in (source, *heads))
+            or [state.layout for state in states] != [state.layout for state in following]
+        ):
             raise ModelError(
                 "the network's inputs or outputs are not those of its manifest",
                 "Convert it again.",
             )
-        if attention and 1 not in heads:
-            raise ModelError("the network has no attention output", "Convert it again.")
-        self._source, self._embedding = source[0], heads[embedding_size]
-        self._logit = heads[1] if attention else None
+        self._source, self._embedding, *rest = (source, *heads)
+        self._logit = rest[0] if rest else None
         self._states = list(zip(states, following, strict=True))
         self.reset()
 
@@ -72,24 +67,24 @@ class Network:
 
     def step(self, features: Float32) -> Step:
         """Take the features (F,) of the next step."""
-        run = self._interpreter
-        run.set_tensor(self._source.index, self._source.quantize(features)[None, None])
-        run.invoke()
+        running = self._interpreter
+        running.set_tensor(self._source.index, self._source.quantize(features)[None, None])
+        running.invoke()
         for state, following in self._states:
-            run.set_tensor(state.index, run.get_tensor(following.index))
-        embedding = self._embedding.dequantize(run.get_tensor(self._embedding.index)).reshape(-1)
+            running.set_tensor(state.index, running.get_tensor(following.index))
+        embedding = self._embedding.dequantize(running.get_tensor(self._embedding.index))
         if self._logit is None:
-            return Step(embedding, 0.0)
-        logit = self._logit.dequantize(run.get_tensor(self._logit.index)).item()
-        return Step(embedding, float(logit))
+            return Step(embedding.reshape(-1), 0.0)
+        logit = self._logit.dequantize(running.get_tensor(self._logit.index))
+        return Step(embedding.reshape(-1), float(logit.item()))
 
     @property
     def states(self) -> tuple[Float32, ...]:
-        """The states (H,) that are carried over, in their order; none of a fused LSTM."""
+        """The states (H,) for the next step, in their order; none of a fused LSTM."""
         get = self._interpreter.get_tensor
         return tuple(
-            after.dequantize(get(after.index)).reshape(-1).astype(np.float32)
-            for _, after in self._states
+            state.dequantize(get(state.index)).reshape(-1).astype(np.float32)
+            for state, _ in self._states
         )
 
 
@@ -98,18 +93,28 @@ class Tensor:
 
     def __init__(self, detail: dict[str, Any]) -> None:
         self.index: int = detail["index"]
-        self.shape = tuple(map(int, detail["shape"]))
+        self._shape = tuple(map(int, detail["shape"]))
         self._scale, self._zero_point = detail["quantization"]
         self._dtype = detail["dtype"]
 
     @property
+    def size(self) -> int:
+        """The numbers it holds."""
+        return math.prod(self._shape)
+
+    @property
     def layout(self) -> tuple[Any, ...]:
         """What two tensors have in common of which one may be put into the other."""
-        return self.shape, self._dtype, self._scale, self._zero_point
+        return self._shape, self._dtype, self._scale, self._zero_point
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it holds real numbers, as such or as integers with a scale."""
+        return bool(self._dtype == np.float32 or (self._dtype == np.int8 and self._scale > 0))
 
     def zeros(self) -> NDArray[Any]:
         """What it holds when all of its numbers are 0."""
-        return np.full(self.shape, self._zero_point, self._dtype)
+        return np.full(self._shape, self._zero_point, self._dtype)
 
     def quantize(self, values: Float32) -> Any:
         """Real numbers as it holds them; beyond the ends of its range, the ends."""
@@ -125,21 +130,36 @@ class Tensor:
         return (values.astype(np.float64) - self._zero_point) * self._scale
 
 
-def interpreter(model: bytes, **options: Any) -> Any:
-    """An interpreter for a model's bytes, ready to run, on one core: a step is too small to share.
+def in_order(heads: list[Tensor], embedding_size: int) -> list[Tensor]:
+    """The outputs of a step with the embedding first: TensorFlow's converter mixes them."""
+    return sorted(heads, key=lambda head: head.size != embedding_size)
 
-    ``options`` are further ones of the runtime. Raises ``ValueError`` or ``RuntimeError`` as the
-    runtime does, and ``ModelError`` where there is none.
+
+def interpreter(model: bytes, width: int, **options: Any) -> Any:
+    """An interpreter for a model's bytes, ready to take a step of ``width`` numbers.
+
+    On one core: a step is too small to share. ``options`` are further ones of the runtime. Raises
+    ``ModelError`` when the model does not run, or there is no runtime.
     """
     library = runtime()
     kernels = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    quiet: AbstractContextManager[None] = nullcontext()
     if library.__name__.startswith(LITERT):
-        kernels = library.OpResolverType.BUILTIN
-    with quiet_stderr():
-        made = library.Interpreter(
-            model_content=model, num_threads=1, experimental_op_resolver_type=kernels, **options
-        )
-        made.allocate_tensors()
+        kernels, quiet = library.OpResolverType.BUILTIN, quiet_stderr()
+    with quiet:
+        try:
+            made = library.Interpreter(
+                model_content=model, num_threads=1, experimental_op_resolver_type=kernels, **options
+            )
+            inputs = made.get_input_details()
+            if not inputs:
+                raise ValueError("it takes nothing")
+            if tuple(inputs[0]["shape"]) != (1, 1, width):
+                made.resize_tensor_input(inputs[0]["index"], (1, 1, width))
+            made.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"the network does not run: {reason}", "Convert it again.") from error
     return made
 
 

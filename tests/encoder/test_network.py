@@ -58,14 +58,16 @@ def test_what_is_no_network_is_refused(file):
         Network(file, WIDTH, SIZE, attention=True)
 
 
-def made(states=(), following=(), heads=(SIZE, 1)):
-    """A file whose outputs are constants, of these sizes."""
+def made(states=(), following=(), heads=(SIZE, 1), dtype=np.float32):
+    """A file whose outputs are constants, of these sizes or shapes; ``dtype`` is its input's."""
     writer = Writer("2.3.0")
-    taken = [writer.activation(f"in{n}", (1, 1, n), np.float32, None) for n in (WIDTH, *states)]
+    taken = [writer.activation("steps", (1, 1, WIDTH), dtype, None)]
+    taken += [writer.activation(f"state{n}", (1, 1, n), np.float32, None) for n in states]
     given = []
     for place, size in enumerate((*heads, *following)):
-        zeros = writer.constant(f"zeros{place}", np.zeros((1, 1, size), np.float32))
-        given.append(writer.activation(f"out{place}", (1, 1, size), np.float32, None))
+        shape = size if isinstance(size, tuple) else (1, 1, size)
+        zeros = writer.constant(f"zeros{place}", np.zeros(shape, np.float32))
+        given.append(writer.activation(f"out{place}", shape, np.float32, None))
         writer.elementwise("TANH", [zeros], given[-1])
     return writer.finish(taken, given)
 
@@ -76,16 +78,42 @@ def test_states_follow_the_features_and_the_heads():
     assert [state.shape for state in net.states] == [(5,), (7,)]
 
 
+def test_states_are_zero_after_reset(model, inputs):  # noqa: F811
+    net = Network(model, WIDTH, SIZE, attention=True)
+    run(net, inputs[0])
+    net.reset()
+    assert not any(state.any() for state in net.states)
+
+
+def test_the_embedding_may_come_behind_the_logit_and_be_one_number():
+    for heads, size in (((1, SIZE), SIZE), ((1, 1), 1)):
+        step = Network(made(heads=heads), WIDTH, size, attention=True).step(np.zeros(WIDTH))
+        assert step.embedding.shape == (size,)
+
+
 @pytest.mark.parametrize(
-    ("file", "words"),
+    "file",
     [
-        (made((5, 7), (7, 5)), "inputs or outputs"),
-        (made((5, 7), (5,)), "inputs or outputs"),
-        (made((5, 7, SIZE), (), ()), "inputs or outputs"),
-        (made((), (), (3, 1)), "inputs or outputs"),
-        (made((5,), (5,), (SIZE,)), "no attention output"),
+        made((5, 7), (7, 5)),
+        made((5, 7), (5,)),
+        made((5, 7, SIZE), (), ()),
+        made(heads=(3, 1)),
+        made((5,), (5,), (SIZE,)),
+        made(heads=(SIZE, SIZE)),
+        made(heads=(SIZE, 1, 1)),
+        made(heads=((1, 2, SIZE), 1)),
+        made(heads=(SIZE, (1, 2, 1))),
+        made(dtype=np.int8),  # without a scale
+        made(dtype=np.int16),
+        made(dtype=np.int32),
     ],
 )
-def test_states_that_cannot_be_carried_over_are_refused(file, words):
-    with pytest.raises(ModelError, match=words):
+def test_a_network_that_gives_or_takes_something_else_is_refused(file):
+    with pytest.raises(ModelError, match="inputs or outputs are not those") as caught:
         Network(file, WIDTH, SIZE, attention=True)
+    assert caught.value.hint
+
+
+def test_a_logit_is_not_taken_for_an_embedding():
+    with pytest.raises(ModelError, match="inputs or outputs are not those"):
+        Network(made(), WIDTH, 1, attention=True)

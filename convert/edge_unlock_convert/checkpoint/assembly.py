@@ -119,7 +119,9 @@ def _choose(
         names = [track[-1].name for track in main]
         problems.append(
             (
-                f"the model has {len(main)} different outputs: {', '.join(names)}",
+                f"the model has {len(main)} different outputs: {', '.join(names)}"
+                if names
+                else "the model has no output but the weight of a step",
                 "Say which layer gives the embedding: --embedding LAYER; and which, if any, "
                 "weighs the steps: --attention LAYER.",
             )

@@ -29,7 +29,7 @@ REASONS = {
     "Lambda": "a Lambda layer is a program, and programs in checkpoints are never run",
     "Bidirectional": "it needs the end of the utterance first, so it cannot stream",
     "LayerNormalization": "its statistics change with every step, so it cannot be folded into "
-    "the weights beside it, and the fused int8 LSTM has none",
+    "the weights beside it, and the device's LSTM has none",
     "GRU": "only LSTM can be converted",
     "SimpleRNN": "only LSTM can be converted",
 }

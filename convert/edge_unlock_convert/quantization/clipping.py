@@ -8,10 +8,10 @@ import numpy as np
 
 from edge_unlock.encoder.features import Float32
 from edge_unlock_convert.network import GATES, Network, run
+from edge_unlock_convert.quantization.rounding import INT8_LIMIT
 
 WeightRange = Literal["minmax", "output"]
 WEIGHT_RANGES: tuple[WeightRange, ...] = get_args(WeightRange)
-INT8_LIMIT = 127
 SHARES = (1.0, 0.8, 0.6, 0.45, 0.35, 0.25)
 HOPELESS = 4.0
 """A share whose error is so many times the least ends the search: less would clip more."""

@@ -93,8 +93,8 @@ OTHER_FEATURES = (
 )
 LEARNED_LITTLE = "It hears what it was trained on, as --check-audio proved: train it longer."
 LOSS_HINT = (
-    "Give more or more varied representative speech, another --range, or raise the "
-    "limit if the loss is acceptable; `compare` shows where it arises."
+    "Give more or more varied representative speech, with --scheme int8 another --range, or raise "
+    "the limit if the loss is acceptable; `compare` shows where it arises."
 )
 
 

@@ -66,10 +66,15 @@ class Graph(NamedTuple):
         return tuple(operator for operator in self.operators if operator.name == LSTM)
 
     @property
+    def width(self) -> int:
+        """Numbers in one input step."""
+        return self.tensors[self.inputs[0]].shape[-1]
+
+    @property
     def states(self) -> tuple[tuple[Tensor, Tensor], ...]:
         """Inputs and outputs, in pairs, by which the state is carried over; none of a fused LSTM.
 
-        They follow the first input and the last of the other outputs.
+        They are the inputs behind the first, and the last outputs, as many as there are of those.
         """
         count = max(0, min(len(self.inputs) - 1, len(self.outputs)))
         before, after = self.inputs[1:], self.outputs[len(self.outputs) - count :]
@@ -80,8 +85,7 @@ class Graph(NamedTuple):
     @property
     def has_logit(self) -> bool:
         """Whether it gives, beside the embedding, the logit of attention."""
-        heads = self.outputs[: len(self.outputs) - len(self.states)]
-        return len(heads) > 1 and any(self.tensors[head].shape[-1] == 1 for head in heads)
+        return len(self.outputs) - len(self.states) > 1
 
     @property
     def operator_counts(self) -> dict[str, int]:

@@ -16,6 +16,7 @@ from edge_unlock_convert.quantization.flatbuffer import (
     COARSEST_CELL_SCALE,
     FINEST_CELL_SCALE,
 )
+from edge_unlock_convert.quantization.ranges import INT8_STEPS
 from edge_unlock_convert.quantization.rounding import Carry, compensated, scale_of
 from edge_unlock_convert.quantization.statistics import Span, Statistics
 from edge_unlock_convert.quantization.writer import ABSENT, Quantization, Writer
@@ -26,7 +27,7 @@ LSTM_INPUTS = 24
 WEIGHTS_INPUT, BIAS_INPUT, HIDDEN_STATE_INPUT = 1, 12, 18
 """Positions among the inputs of the LSTM operator (TFLite's lstm_shared.h): the gates' input
 weights and recurrent weights, their biases, the hidden state."""
-INT8_LEAST, INT8_STEPS = -128, 255
+INT8_LEAST = -128
 INT16_LIMIT = 32767
 BIAS_LIMIT = 2.0**30
 """Leaves the sum of an int32 accumulator room beside the bias."""

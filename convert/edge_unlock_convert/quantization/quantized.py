@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from edge_unlock.encoder.features import Float32
-from edge_unlock.encoder.network import Network, Tensor, interpreter
+from edge_unlock.encoder.network import Network, Tensor, in_order, interpreter
 from edge_unlock_convert.network import Outputs
 from edge_unlock_convert.quantization import flatbuffer
 from edge_unlock_convert.quantization.flatbuffer import Graph
@@ -14,17 +14,15 @@ from edge_unlock_convert.quantization.flatbuffer import Graph
 def run(model: bytes, utterances: Sequence[Float32], embedding_size: int) -> Iterator[Outputs]:
     """What the TFLite runtime gives for utterances, each (T, F): as ``network.run`` does."""
     graph = flatbuffer.read(model)
-    if graph.lstm_operators:
-        return _run_fused(model, graph, utterances, embedding_size)
-    return _run_unfused(model, graph, utterances, embedding_size)
+    run_kind = _run_fused if graph.lstm_operators else _run_unfused
+    return run_kind(model, graph, utterances, embedding_size)
 
 
 def _run_unfused(
     model: bytes, graph: Graph, utterances: Sequence[Float32], embedding_size: int
 ) -> Iterator[Outputs]:
     attention = graph.has_logit
-    width = graph.tensors[graph.inputs[0]].shape[-1]
-    network = Network(model, width, embedding_size, attention=attention)
+    network = Network(model, graph.width, embedding_size, attention=attention)
     for utterance in utterances:
         network.reset()
         steps, hidden = [], []
@@ -45,9 +43,11 @@ def _run_fused(
     (the state is carried exactly either way).
     """
     hidden = [operator.outputs[0] for operator in graph.lstm_operators]
-    running = interpreter(model, experimental_preserve_all_tensors=True)
+    running = interpreter(model, graph.width, experimental_preserve_all_tensors=True)
     source = Tensor(running.get_input_details()[0])
-    outputs = {int(one["shape"][-1]): one["index"] for one in running.get_output_details()}
+    embedding, *logit = in_order(
+        [Tensor(detail) for detail in running.get_output_details()], embedding_size
+    )
     for steps in utterances:
         running.resize_tensor_input(source.index, (1, *steps.shape))
         running.allocate_tensors()
@@ -61,7 +61,7 @@ def _run_fused(
             return real.astype(np.float32)
 
         yield Outputs(
-            values(outputs[embedding_size]),
-            values(outputs[1])[:, 0] if graph.has_logit else None,
+            values(embedding.index),
+            values(logit[0].index)[:, 0] if logit else None,
             tuple(values(index) for index in hidden),
         )

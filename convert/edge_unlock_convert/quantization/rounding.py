@@ -17,6 +17,8 @@ from edge_unlock_convert.network import Float64
 INT8_LIMIT = 127
 SCALE_OF_ZEROS = 2.0**-15
 """Times ``INT8_LIMIT``."""
+LEAST_WEIGHT = 2.0**-100
+"""What is less is taken for zero: its scale could be no number of full precision."""
 DAMPING = 0.01
 """Of the mean square of an input, is added to each: what was not heard may still come."""
 BLOCK_COLUMNS = 128
@@ -46,7 +48,7 @@ def scale_of(weights: Float32, axis: int | None = None) -> Float64:
     That of zeros is small, for the sake of their bias. Rounded to float32, as it is stored.
     """
     top = np.abs(weights).max(axis=axis, keepdims=axis is not None)
-    scale = np.where(top > 0, top, SCALE_OF_ZEROS) / INT8_LIMIT
+    scale = np.where(top > LEAST_WEIGHT, top, SCALE_OF_ZEROS) / INT8_LIMIT
     return np.asarray(scale.astype(np.float32), np.float64)
 
 

@@ -8,7 +8,7 @@ whole matrix, and takes more for one without a word; so its scale is 1, and the 
 after it.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,27 +95,19 @@ class Unfused:
         carry: Carry | None,
     ) -> int:
         """The sum of the products of inputs and matrices, and of the bias."""
-        weights: list[NDArray[Any]] = [matrix for _, matrix in matrices]
-        scales: list[Float64 | None] = [None] * len(weights)
-        offset = bias.astype(np.float64)
-        if carry is not None:
-            rows = [scale_of(matrix, axis=1) for matrix in weights]
-            integers, offset = compensated(weights, bias, rows, carry)
-            weights, scales = [*integers], [*rows]
+        factors, offset = _rounded(matrices, bias, carry)
         total = self._constant(f"{name}.bias", offset)
-        for number, (source, _) in enumerate(matrices):
-            product = self._product(f"{name}.{number}", source, weights[number], scales[number])
+        for number, factor in enumerate(factors):
+            product = self._product(f"{name}.{number}", factor)
             total = self._elementwise("ADD", f"{name}.sum{number}", len(bias), total, product)
         return total
 
-    def _product(self, name: str, source: int, weights: NDArray[Any], scale: Float64 | None) -> int:
-        """The product of an input and a matrix; its integers are in units of ``scale`` (o, 1)."""
-        whole = scale is not None
-        stored = self._writer.constant(
-            f"{name}.weights", weights, Quantization(1.0) if whole else None
-        )
+    def _product(self, name: str, factor: "_Factor") -> int:
+        source, weights, scale = factor
+        unit = None if scale is None else Quantization(1.0)
+        stored = self._writer.constant(f"{name}.weights", weights, unit)
         product = self._floats(f"{name}.product", len(weights))
-        self._writer.dense([source, stored, ABSENT], product, hybrid=whole)
+        self._writer.dense([source, stored, ABSENT], product, hybrid=unit is not None)
         if scale is None:
             return product
         rows = self._constant(f"{name}.rows", scale)
@@ -133,3 +125,26 @@ class Unfused:
         # what the rounding of a column of enormous weights adds knows no limit
         finite = np.clip(values, -FLOAT_LIMIT, FLOAT_LIMIT).astype(np.float32)
         return self._writer.constant(name, finite.reshape(1, 1, -1))
+
+
+class _Factor(NamedTuple):
+    """An input and the matrix (o, i) it is multiplied by.
+
+    Integers of a matrix are in units of ``scale`` (o, 1); a float one has none.
+    """
+
+    source: int
+    weights: NDArray[Any]
+    scale: Float64 | None
+
+
+def _rounded(
+    matrices: list[tuple[int, Float32]], bias: Float32, carry: Carry | None
+) -> tuple[list[_Factor], Float64]:
+    """The factors, of integers where errors are carried over, and the bias (o,) that fits them."""
+    if carry is None:
+        return [_Factor(*one, None) for one in matrices], bias.astype(np.float64)
+    sources, weights = zip(*matrices, strict=True)
+    scales = [scale_of(matrix, axis=1) for matrix in weights]
+    integers, offset = compensated(weights, bias, scales, carry)
+    return [*map(_Factor, sources, integers, scales)], offset

@@ -28,7 +28,7 @@ def model():
 
 def test_runtime_computes_it(model):
     steps = np.array([[[1, -2, 0.5], [0, 1, 3]]], np.float32)
-    running = interpreter(model)
+    running = interpreter(model, 3)
     source = running.get_input_details()[0]["index"]
     running.resize_tensor_input(source, steps.shape)
     running.allocate_tensors()
