@@ -33,6 +33,7 @@ from edge_unlock.vault.attempts import Attempts
 from edge_unlock.vault.manifest import Manifest
 from edge_unlock.vault.passphrase import Argon2Cost
 from edge_unlock.vault.state import State
+from edge_unlock.vault.templates import members_of
 
 LONGEST_S = 10
 """What takes longer hangs."""
@@ -141,7 +142,7 @@ class Targets:
             vault.export(directory / "export", self._phrase)
             with vault._store.reading() as snapshot:
                 self._state, self._manifest = snapshot.state, snapshot.manifest
-            self._members = vault._members(snapshot)
+            self._members = members_of(vault._store, snapshot)
         self._files = {
             path.relative_to(self._home): path.read_bytes()
             for path in self._home.rglob("*")
