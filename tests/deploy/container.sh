@@ -15,7 +15,7 @@ mkdir -m 700 "$root/srv/checkout"
 git -C "$checkout" ls-files -z --cached --others --exclude-standard |
     tar -C "$checkout" --null --files-from=- -c | tar -C "$root/srv/checkout" -x
 # Whatever `systemd.run` runs speaks to the journal: service.sh writes to a file instead.
-log=$root/root/service.log
+log=$root/var/log/service.log
 : >"$log"
 tail -F --quiet "$log" 2>/dev/null &
 tail=$!

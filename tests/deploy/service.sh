@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Is run by container.sh in the machine that it boots: install, listen, open, watchdog, upgrade, uninstall.
 set -euo pipefail
-exec >/root/service.log 2>&1
+exec >/var/log/service.log 2>&1
 checkout=/srv/checkout
 cd "$checkout" # where the service's user may not go, as in most homes
 audio=/usr/local/share/edge-unlock-demo # /root is for root alone
@@ -51,13 +51,13 @@ step "no systemd, no vault: what a chroot gets"
 mkdir -p /run/hidden
 # shellcheck disable=SC2016  # for the shell that has the mount
 unshare --mount bash -c 'mount --bind /run/hidden /run/systemd && bash "$0"' "$checkout/deploy/install.sh" |
-    tee /root/chroot.log | grep -q "nothing was started" || die "it does not say that nothing was started"
+    tee /var/log/chroot.log | grep -q "nothing was started" || die "it does not say that nothing was started"
 [ ! -e /etc/edge-unlock/key.cred ] || die "an image got a key"
 
 step "a microphone from a pipe, a command, a relay that is none, and a broker"
 apt-get -qq -y install --no-install-recommends mosquitto mosquitto-clients >/dev/null
-printf 'listener %d 127.0.0.1\nallow_anonymous true\n' "$port" >/root/mosquitto.conf
-mosquitto -c /root/mosquitto.conf 2>/dev/null &
+printf 'listener %d 127.0.0.1\nallow_anonymous true\n' "$port" >/run/mosquitto.conf
+mosquitto -c /run/mosquitto.conf 2>/dev/null &
 broker=$!
 mkfifo /run/microphone
 /opt/edge-unlock/bin/python "$checkout/tests/deploy/microphone.py" /run/microphone /run/say &
