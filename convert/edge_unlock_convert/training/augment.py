@@ -58,6 +58,10 @@ class Augmenter:
             heard[lines] = self._telephone(heard[lines], generator)
         for coded in (self._chosen(rows, settings.mu_law, generator), lines):
             heard[coded] = _mu_law(heard[coded])
+        # none are drawn where there are none: recipes of before draw as before
+        calls = self._chosen(rows, settings.call, generator) if settings.call else ()
+        if len(calls):
+            heard[calls] = self._call(heard[calls], generator)
         gain_db = self._tensor(generator.uniform(*settings.gain_db, rows))
         gained: Tensor = heard * (10 ** (gain_db / 20))[:, None]
         return gained
@@ -133,6 +137,15 @@ class Augmenter:
         heard: Tensor = torch.fft.irfft(torch.fft.rfft(speech, size) * response, size)
         heard = heard[:, :length]
         return heard / heard.abs().amax(1, keepdim=True).clamp(min=1e-6)
+
+    def _call(self, speech: Tensor, generator: np.random.Generator) -> Tensor:
+        """A telephone line at 8 kHz (ITU-T G.711): nothing at all is heard above its band."""
+        rows, length = speech.shape
+        size = _fast_size(length + 1)
+        coded = _mu_law(self._telephone(speech, generator))
+        response = self._low_pass(torch.full((rows,), 3_950.0, device=self._device), size, 0.002)
+        heard: Tensor = torch.fft.irfft(torch.fft.rfft(coded, size) * response, size)
+        return heard[:, :length]
 
     def _low_pass(self, edges_hz: Tensor, size: int, width: float) -> Tensor:
         """Responses (B, size // 2 + 1) that fall at the edges (B,), over that share of the bins."""

@@ -50,8 +50,9 @@ class Sampling(_Section, frozen=True):
 class Augmentation(_Section, frozen=True):
     """How likely each disturbance is, and how strong.
 
-    ``telephone`` is a line's band and mu-law. ``shuffle`` sets the parts of a crop in another
-    order; a part has a third of ``shuffle_frames`` at least, and all of them at most.
+    ``telephone`` is a line's band and mu-law, heard at the full rate; ``call`` is the same at
+    8 kHz, with nothing above. ``shuffle`` sets the parts of a crop in another order; a part has a
+    third of ``shuffle_frames`` at least, and all of them at most.
     """
 
     gain_db: tuple[float, float] = (-25.0, 3.0)
@@ -67,6 +68,7 @@ class Augmentation(_Section, frozen=True):
     clipping: Share = 0.05
     mu_law: Share = 0.05
     telephone: Share = 0.0
+    call: Share = 0.0
     shuffle: Share = 0.0
     shuffle_frames: Positive = 45
     band_mask: Share = 0.4

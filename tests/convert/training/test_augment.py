@@ -62,6 +62,21 @@ def test_gain_is_within_its_bounds(speech: "torch.Tensor") -> None:
     assert np.ptp(level_db) > 1
 
 
+def test_a_call_has_nothing_above_its_band(speech: "torch.Tensor") -> None:
+    noise = torch.from_numpy(generator().normal(0, 0.1, speech.shape).astype(np.float32))
+
+    def power(**settings: float) -> "torch.Tensor":
+        heard = augmenter(**settings).samples(noise, generator())
+        return torch.fft.rfft(heard * torch.hann_window(SAMPLES)).abs().square()
+
+    called, heard = power(call=1.0), power(telephone=1.0)
+    hz = torch.fft.rfftfreq(SAMPLES, 1 / 16_000)
+    within, above = (hz > 500) & (hz < 3_000), hz > 4_500
+    assert (called[:, above].mean(1) < 1e-8 * called[:, within].mean(1)).all()
+    assert (heard[:, above].mean(1) > 1e-5 * heard[:, within].mean(1)).all()
+    assert torch.isfinite(augmenter(call=1e-9).samples(speech, generator())).all()  # none is drawn
+
+
 def test_shuffling_keeps_every_frame_and_what_follows_the_end() -> None:
     longest = 12
     mixer = augmenter(shuffle=1.0, shuffle_frames=longest)
