@@ -4,7 +4,7 @@ set -euo pipefail
 exec >/var/log/service.log 2>&1
 checkout=/srv/checkout
 cd "$checkout" # where the service's user may not go, as in most homes
-audio=/usr/local/share/edge-unlock-demo # /root is for root alone
+audio=/usr/local/share/edge-unlock-demo # the home of root is for root alone
 opened=/run/edge-unlock/opened
 port=18830 # of the broker
 levels=/var/lib/edge-unlock/levels # of the relay that is none
@@ -107,8 +107,8 @@ opens_for anna
 relay_is 1 || die "the relay did not go on"
 within 10 relay_is 0 || die "the relay stayed on"
 
-mosquitto_sub -h 127.0.0.1 -p "$port" -t 'edge-unlock/#' -v -W 5 >/root/told || true
-grep -q anna /root/told || die "the broker was not told of anna: $(cat /root/told)"
+mosquitto_sub -h 127.0.0.1 -p "$port" -t 'edge-unlock/#' -v -W 5 >/run/told || true
+grep -q anna /run/told || die "the broker was not told of anna: $(cat /run/told)"
 edge-unlock-admin status || die "it does not tell its status"
 edge-unlock-admin doctor || die "the doctor finds something"
 
@@ -170,13 +170,13 @@ manifest = json.loads((package / "manifest.json").read_text())
 manifest["model"]["sha256"] = hashlib.sha256(network).hexdigest()
 (package / "manifest.json").write_text(json.dumps(manifest))
 PYTHON
-cp /etc/edge-unlock/config.toml /root/config.toml
+cp /etc/edge-unlock/config.toml /run/config.toml
 echo "model = '$another'" >/etc/edge-unlock/config.toml
-bash "$checkout/deploy/install.sh" 2>&1 | tee /root/upgrade.log || true
-grep -q "^anna has to enroll again" /root/upgrade.log || die "it is not told"
-grep -q "edge-unlock model accept" /root/upgrade.log || die "it is not told what to do"
+bash "$checkout/deploy/install.sh" 2>&1 | tee /var/log/upgrade.log || true
+grep -q "^anna has to enroll again" /var/log/upgrade.log || die "it is not told"
+grep -q "edge-unlock model accept" /var/log/upgrade.log || die "it is not told what to do"
 rm -r "$another"
-cp /root/config.toml /etc/edge-unlock/config.toml
+cp /run/config.toml /etc/edge-unlock/config.toml
 
 step "no uninstalling while logins ask for it"
 cp "$checkout/deploy/pam/sudo" /etc/pam.d/edge-unlock-try
@@ -191,9 +191,9 @@ bash "$checkout/deploy/install.sh"
 edge-unlock-admin list | grep -q '^anna' || die "anna is gone"
 
 step "a vault without its key is left alone"
-mv /etc/edge-unlock/key.cred /root/key.cred
+mv /etc/edge-unlock/key.cred /run/key.cred
 ! bash "$checkout/deploy/install.sh" || die "a vault without a key was accepted"
-mv /root/key.cred /etc/edge-unlock/key.cred
+mv /run/key.cred /etc/edge-unlock/key.cred
 
 step "uninstall and erase"
 ! bash "$checkout/deploy/install.sh" --uninstall --erase-vault </dev/null || die "it did not ask"
