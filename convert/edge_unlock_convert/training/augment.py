@@ -124,8 +124,7 @@ class Augmenter:
         dull = self._chosen(rows, settings.low_pass, generator)
         edges_hz = self._tensor(generator.uniform(3200, 7000, len(dull)))
         response[dull] *= self._low_pass(edges_hz, size, 0.01)
-        heard: Tensor = torch.fft.irfft(torch.fft.rfft(speech, size) * response, size)
-        return heard[:, :length]
+        return _through(response, speech, size)
 
     def _telephone(self, speech: Tensor, generator: np.random.Generator) -> Tensor:
         """The band of a telephone line (ITU-T G.712), whose edges vary."""
@@ -134,8 +133,7 @@ class Augmenter:
         low_hz = self._tensor(generator.uniform(50, 350, rows))
         high_hz = self._tensor(generator.uniform(3300, 3900, rows))
         response = self._low_pass(high_hz, size, 0.005) * (1 - self._low_pass(low_hz, size, 0.003))
-        heard: Tensor = torch.fft.irfft(torch.fft.rfft(speech, size) * response, size)
-        heard = heard[:, :length]
+        heard = _through(response, speech, size)
         return heard / heard.abs().amax(1, keepdim=True).clamp(min=1e-6)
 
     def _call(self, speech: Tensor, generator: np.random.Generator) -> Tensor:
@@ -144,8 +142,7 @@ class Augmenter:
         size = _fast_size(length + 1)
         coded = _mu_law(self._telephone(speech, generator))
         response = self._low_pass(torch.full((rows,), 3_950.0, device=self._device), size, 0.002)
-        heard: Tensor = torch.fft.irfft(torch.fft.rfft(coded, size) * response, size)
-        return heard[:, :length]
+        return _through(response, coded, size)
 
     def _low_pass(self, edges_hz: Tensor, size: int, width: float) -> Tensor:
         """Responses (B, size // 2 + 1) that fall at the edges (B,), over that share of the bins."""
@@ -179,6 +176,12 @@ class Augmenter:
 
     def _tensor(self, values: NDArray[np.floating[Any]]) -> Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self._device)
+
+
+def _through(response: Tensor, signal: Tensor, size: int) -> Tensor:
+    """A signal (B, N) through a frequency response (B, size // 2 + 1), cut to its length."""
+    heard: Tensor = torch.fft.irfft(torch.fft.rfft(signal, size) * response, size)
+    return heard[:, : signal.shape[1]]
 
 
 def _unit_power(signal: Tensor) -> Tensor:
