@@ -5,8 +5,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -23,25 +21,15 @@ from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge_unlock.config import MqttSettings
+from tests.waiting import LONGEST_S, until
 
 HOST = "127.0.0.1"
 USER, PASSWORD = "lock", "an open secret"
-LONGEST_S = 30
-"""A busy machine may take long; what takes longer does not come."""
 
 needs_mosquitto = pytest.mark.skipif(
     shutil.which("mosquitto", path="/usr/sbin:/usr/bin") is None,
     reason="needs mosquitto (deploy/setup.sh dev)",
 )
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """Wait for something to become true, and return it."""
-    end_s = time.monotonic() + LONGEST_S
-    while not (value := condition()):
-        assert time.monotonic() < end_s, "it never came"
-        time.sleep(0.02)
-    return value
 
 
 class Broker:

@@ -1,12 +1,11 @@
 """A fake GPIO line for tests: what was done to it, and by which processes."""
 
 import math
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from tests.processes import children
+
 PIN = 17
-LONGEST_WAIT_S = 60.0
 
 
 class Line:
@@ -49,31 +48,3 @@ def holders(pid: int) -> list[int]:
         for child in children(pid)
         if b"edge_unlock.actions.holder" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
-
-
-def children(pid: int) -> list[int]:
-    """The processes that this one started and that still run."""
-    every = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
-    return [one for one in every if _parent(one) == pid]
-
-
-def is_gone(*pids: int) -> bool:
-    """Whether none of these processes runs any more."""
-    return all(_parent(pid) is None for pid in pids)
-
-
-def _parent(pid: int) -> int | None:
-    """Who started it; None if it has ended."""
-    try:
-        state, parent = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:2]
-    except OSError:
-        return None
-    return None if state == "Z" else int(parent)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait until it is so; fails after ``LONGEST_WAIT_S``."""
-    deadline = time.monotonic() + LONGEST_WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)

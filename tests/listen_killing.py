@@ -30,8 +30,9 @@ from edge_unlock.lock.door import Door
 from edge_unlock.lock.hearing import Hearing
 from edge_unlock.segmentation.segment import Segmenter
 from edge_unlock.service.listener import Listener
-from tests.gpio import PIN, Line, wait_until
+from tests.gpio import PIN, Line
 from tests.installation import OWNER, Household, reporter
+from tests.waiting import until
 
 PULSE_S = 0.1
 TOLERANCE_S = 0.3
@@ -72,7 +73,7 @@ def _kill_one(
     os.waitpid(child, 0)
     with os.fdopen(reader, "rb") as reports:
         reported = len(reports.read())
-    wait_until(lambda: not line.is_on)
+    until(lambda: not line.is_on)
     time.sleep(0.05)  # a command that was started goes on
     events = _events(household) - before
     ran, pulses = len(opened.read_text().splitlines()), line.pulses()

@@ -24,7 +24,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edge_unlock.actions.line import FAKE_VARIABLE
-from tests.gpio import PIN, Line, children, holders, is_gone, wait_until
+from tests.gpio import PIN, Line, holders
+from tests.processes import children, is_gone
+from tests.waiting import until
 
 PULSE_S = 0.3
 TOLERANCE_S = 0.25
@@ -53,7 +55,7 @@ def kill_once(path: Path, victims: tuple[str, ...]) -> Line:
     user = subprocess.Popen(
         [sys.executable, "-c", USER], env=os.environ | {FAKE_VARIABLE: str(path)}
     )
-    wait_until(line.levels)
+    until(line.levels)
     (keeper,) = holders(user.pid)
     (worker,) = children(keeper)
     pids = {"user": user.pid, "keeper": keeper, "worker": worker}
@@ -61,13 +63,13 @@ def kill_once(path: Path, victims: tuple[str, ...]) -> Line:
     for victim in victims:
         with suppress(ProcessLookupError):  # the death of the one may have ended the other
             os.kill(pids[victim], signal.SIGKILL)
-    wait_until(lambda: is_gone(keeper, worker))
+    until(lambda: is_gone(keeper, worker))
     if "user" not in victims:
         pulses = len(line.pulses())
-        wait_until(lambda: len(line.pulses()) > pulses + 1)  # it goes on with another holder
+        until(lambda: len(line.pulses()) > pulses + 1)  # it goes on with another holder
         last = holders(user.pid)
         user.terminate()
-        wait_until(lambda: is_gone(*last))
+        until(lambda: is_gone(*last))
     user.wait()
     return line
 

@@ -2,13 +2,14 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 from edge_unlock.actions.command import ENVIRONMENT, Command
 from edge_unlock.errors import ActionError
 from edge_unlock.scoring.recognizer import Decision
+from tests.processes import is_gone
+from tests.waiting import until
 
 ACCEPTED = Decision(decision="accepted", user="alice; rm -rf /", score=0.7, threshold=0.5)
 
@@ -108,27 +109,11 @@ def relay(tmp_path):
     return path
 
 
-def is_running(pid):
-    """Whether it still runs; what was just killed takes a moment to be gone."""
-    for _ in range(1000):
-        if not _runs(pid):
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def _runs(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_at_the_timeout_the_relay_is_switched_off_and_nothing_stays_behind(relay):
     with pytest.raises(ActionError, match="stopped after"):
         Command([str(relay)], timeout_s=1).run(ACCEPTED)
     assert (relay.parent / "log").read_text() == "on\noff\n"
-    assert not is_running((relay.parent / "child").read_text().strip())
+    until(lambda: is_gone(int((relay.parent / "child").read_text())))
 
 
 def test_what_does_not_heed_is_killed(tmp_path, monkeypatch):
@@ -136,13 +121,12 @@ def test_what_does_not_heed_is_killed(tmp_path, monkeypatch):
     script = f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 1; done"
     with pytest.raises(ActionError, match="stopped after"):
         Command(["sh", "-c", script], timeout_s=0.5).run(ACCEPTED)
-    assert not is_running((tmp_path / "pid").read_text().strip())
+    until(lambda: is_gone(int((tmp_path / "pid").read_text())))
 
 
 def test_an_interruption_stops_the_program_too(relay, monkeypatch):
     def interrupted(*_):
-        while not (relay.parent / "log").exists():
-            time.sleep(0.01)
+        until((relay.parent / "log").exists)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -164,14 +148,13 @@ def test_closing_stops_the_program_at_once_and_starts_no_other(relay, monkeypatc
 
     running = threading.Thread(target=run)
     running.start()
-    while not (relay.parent / "log").exists():
-        time.sleep(0.01)
+    until((relay.parent / "log").exists)
     command.close()
     running.join()
     command.close()
     assert failures == ["stopped"]
     assert (relay.parent / "log").read_text() == "on\noff\n"
-    assert not is_running((relay.parent / "child").read_text().strip())
+    until(lambda: is_gone(int((relay.parent / "child").read_text())))
     with pytest.raises(ActionError, match="not started any more"):
         command.run(ACCEPTED)
 

@@ -15,7 +15,8 @@ from edge_unlock.actions import Publish
 from edge_unlock.errors import ActionError
 from edge_unlock.mqtt.connection import EXPIRY_S, Connection
 from edge_unlock.scoring.recognizer import Decision
-from tests.broker import Broker, Reader, needs_mosquitto, until
+from tests.broker import Broker, Reader, needs_mosquitto
+from tests.waiting import until
 
 pytestmark = needs_mosquitto
 

@@ -15,7 +15,9 @@ from edge_unlock.actions import Relay
 from edge_unlock.actions.line import FAKE_VARIABLE, open_line
 from edge_unlock.errors import ActionError
 from edge_unlock.scoring.recognizer import Decision
-from tests.gpio import LONGEST_WAIT_S, PIN, Line, children, holders, is_gone, wait_until
+from tests.gpio import PIN, Line, holders
+from tests.processes import children, is_gone
+from tests.waiting import LONGEST_S, until
 
 ACCEPTED = Decision(decision="accepted", user="anna")
 NEVER_S = 600.0
@@ -53,7 +55,7 @@ def start_parent(line):
             text=True,
         )
         started.append(parent)
-        wait_until(lambda: line.is_on or parent.poll() is not None)
+        until(lambda: line.is_on or parent.poll() is not None)
         assert parent.poll() is None, parent.stderr.read()
         (keeper,) = holders(parent.pid)
         (worker,) = children(keeper)
@@ -79,7 +81,7 @@ def running(line):
         (keeper,) = holders(os.getpid())
         thread = threading.Thread(target=run)
         thread.start()
-        wait_until(lambda: line.is_on)
+        until(lambda: line.is_on)
         yield relay, keeper, children(keeper)[0], thread, errors
 
 
@@ -106,10 +108,10 @@ def test_nothing_but_an_acceptance_switches(line, decision):
 def test_closing_ends_a_pulse_and_it_never_switches_again(line, running):
     relay, keeper, worker, thread, errors = running
     relay.close()
-    thread.join(LONGEST_WAIT_S)
+    thread.join(LONGEST_S)
     assert len(line.pulses()) == 1 and not line.is_on
     assert [error.outcome for error in errors] == ["stopped"]
-    wait_until(lambda: is_gone(keeper, worker))
+    until(lambda: is_gone(keeper, worker))
     relay.close()
     with pytest.raises(ActionError, match="switched off"):
         relay.run(ACCEPTED)
@@ -121,10 +123,10 @@ def test_closing_ends_a_pulse_and_it_never_switches_again(line, running):
 def test_a_holder_that_ends_leaves_the_line_off_and_is_replaced(line, running, victim, number):
     _, keeper, worker, thread, errors = running
     os.kill(worker if victim == "worker" else keeper, number)
-    thread.join(LONGEST_WAIT_S)
+    thread.join(LONGEST_S)
     assert not line.is_on
     assert [error.outcome for error in errors] == ["failed"]
-    wait_until(lambda: is_gone(keeper, worker))
+    until(lambda: is_gone(keeper, worker))
     (replaced,) = holders(os.getpid())
     assert children(replaced)
 
@@ -132,7 +134,7 @@ def test_a_holder_that_ends_leaves_the_line_off_and_is_replaced(line, running, v
 def test_a_holder_whose_processes_are_both_killed_is_replaced(line, running):
     _, keeper, _, thread, errors = running
     os.killpg(keeper, signal.SIGKILL)
-    thread.join(LONGEST_WAIT_S)
+    thread.join(LONGEST_S)
     assert not line.is_on
     assert "died" in str(errors[0])
 
@@ -141,14 +143,14 @@ def test_the_keeper_alone_switches_off_while_nobody_else_can(line, start_parent)
     parent, _, worker = start_parent(NEVER_S)
     parent.send_signal(signal.SIGSTOP)
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: not line.is_on)
+    until(lambda: not line.is_on)
 
 
 def test_a_holder_that_is_asked_to_end_switches_off_first(line, start_parent):
     parent, keeper, _ = start_parent(NEVER_S)
     parent.send_signal(signal.SIGSTOP)
     os.killpg(keeper, signal.SIGTERM)  # as systemd asks all processes of a service
-    wait_until(lambda: not line.is_on)
+    until(lambda: not line.is_on)
 
 
 def test_a_holder_that_hangs_is_replaced(line):
@@ -157,7 +159,7 @@ def test_a_holder_that_hangs_is_replaced(line):
         (worker,) = children(keeper)
 
         def stop():
-            wait_until(lambda: line.is_on)
+            until(lambda: line.is_on)
             os.kill(worker, signal.SIGSTOP)
 
         stopping = threading.Thread(target=stop)
@@ -174,10 +176,10 @@ def test_closing_switches_off_though_the_holder_hangs(line, running):
     relay, keeper, worker, thread, errors = running
     os.kill(worker, signal.SIGSTOP)
     relay.close()
-    thread.join(LONGEST_WAIT_S)
+    thread.join(LONGEST_S)
     assert not line.is_on
     assert [error.outcome for error in errors] == ["stopped"]
-    wait_until(lambda: is_gone(keeper, worker))
+    until(lambda: is_gone(keeper, worker))
     assert not holders(os.getpid())
 
 
@@ -185,7 +187,7 @@ def test_a_holder_that_dies_while_nobody_needs_it_is_replaced_in_time(line):
     with Relay(PIN, pulse_s=0.1) as relay:
         (keeper,) = holders(os.getpid())
         os.killpg(keeper, signal.SIGKILL)
-        wait_until(lambda: is_gone(keeper))
+        until(lambda: is_gone(keeper))
         relay.run(ACCEPTED)
     assert len(line.pulses()) == 1
 
@@ -204,15 +206,15 @@ def test_the_line_is_off_when_whoever_used_it_ends(line, start_parent, numbers):
     parent, keeper, worker = start_parent(NEVER_S)
     for number in numbers:
         parent.send_signal(number)
-    parent.wait(LONGEST_WAIT_S)
-    wait_until(lambda: not line.is_on)
-    wait_until(lambda: is_gone(keeper, worker))
+    parent.wait(LONGEST_S)
+    until(lambda: not line.is_on)
+    until(lambda: is_gone(keeper, worker))
 
 
 def test_a_pulse_ends_in_time_while_whoever_used_it_is_stopped(line, start_parent):
     parent, _, _ = start_parent(0.5)
     parent.send_signal(signal.SIGSTOP)
-    wait_until(lambda: not line.is_on)
+    until(lambda: not line.is_on)
     time.sleep(0.2)
     assert len(line.pulses()) == 1
     parent.send_signal(signal.SIGCONT)
@@ -233,14 +235,14 @@ def spoken_to(line):
         assert ours.recv(1) == b"0"
         yield ours, holder
         holder.kill()
-        holder.wait(LONGEST_WAIT_S)
+        holder.wait(LONGEST_S)
 
 
 @pytest.mark.parametrize("said", [b"x", b"++", b"\0" * 1000, b"+x", b"1", b"open"])
 def test_what_is_not_to_be_said_to_a_holder_ends_it(line, spoken_to, said):
     ours, holder = spoken_to
     ours.send(said)
-    holder.wait(LONGEST_WAIT_S)
+    holder.wait(LONGEST_S)
     assert line.pulses() == []
 
 
@@ -249,7 +251,7 @@ def test_who_asks_twice_does_not_make_a_pulse_longer(line, spoken_to):
     ours.send(b"+")
     assert ours.recv(1) == b"1"
     ours.send(b"+")
-    holder.wait(LONGEST_WAIT_S)
+    holder.wait(LONGEST_S)
     assert not line.is_on
     assert len(line.pulses()) == 1
 

@@ -13,9 +13,10 @@ import pytest
 import soundfile
 
 from edge_unlock.actions.line import FAKE_VARIABLE
-from tests.broker import Broker, Reader, needs_mosquitto, until
+from tests.broker import Broker, Reader, needs_mosquitto
 from tests.cli.conftest import assert_error
-from tests.gpio import PIN, Line, wait_until
+from tests.gpio import PIN, Line
+from tests.waiting import until
 
 
 def configure(installation, text):
@@ -65,7 +66,7 @@ def test_sigterm_switches_the_relay_off_at_once(enrolled, people, tmp_path):
         stdout=subprocess.DEVNULL,
         env={FAKE_VARIABLE: str(line.path)},
     )
-    wait_until(lambda: line.is_on)
+    until(lambda: line.is_on)
     listening.terminate()
     _, errors = listening.communicate(timeout=30)
     assert listening.returncode == 143 and b"Traceback" not in errors
@@ -81,7 +82,7 @@ def test_a_command_that_a_signal_stops_is_in_the_log(enrolled, people, tmp_path,
         *("listen", "--input", people["alice"][4], "--on-unlock", "sh", "-c", script),
         stdout=subprocess.DEVNULL,
     ) as listening:
-        wait_until(begun.exists)
+        until(begun.exists)
         listening.send_signal(number)
         _, errors = listening.communicate(timeout=30)
     assert listening.returncode == 128 + number and b"Abort" not in errors
@@ -95,8 +96,8 @@ def test_waiting_takes_one_thread_and_that_of_the_status(enrolled):
     with enrolled.start("listen", "--input", "-", stdin=subprocess.PIPE) as listening:
         listening.stdin.write(bytes(32_000))
         listening.stdin.flush()
-        wait_until((enrolled.home / "status.sock").exists)
-        wait_until(lambda: enrolled.run("status").exit_code == 0)
+        until((enrolled.home / "status.sock").exists)
+        until(lambda: enrolled.run("status").exit_code == 0)
         assert len(list(Path(f"/proc/{listening.pid}/task").iterdir())) == 2
         listening.communicate(timeout=60)
 
@@ -143,7 +144,7 @@ def test_a_broker_that_refuses_is_told(enrolled, people, tmp_path):
             f'username = "lock"\npassword_file = "{secret}"\n',
         )
         with enrolled.start("listen", "--input", "-", stdin=subprocess.PIPE) as listening:
-            wait_until(lambda: enrolled.run("status").exit_code == 0)
+            until(lambda: enrolled.run("status").exit_code == 0)
             for _ in range(100):
                 listening.stdin.write(bytes(3200))
                 listening.stdin.flush()
@@ -360,9 +361,7 @@ def test_a_signal_ends_listen_and_its_unlock_command_in_order(enrolled, people, 
     listen = enrolled.start(
         "listen", "--input", people["alice"][4], "--on-unlock", relay, stdout=subprocess.DEVNULL
     )
-    deadline_s = time.monotonic() + 60
-    while not log.exists() and time.monotonic() < deadline_s:
-        time.sleep(0.05)
+    until(log.exists)
     for again in (number, signal.SIGTERM, signal.SIGHUP):  # a second one breaks off nothing
         listen.send_signal(again)
     _, errors = listen.communicate(timeout=20)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from edge_unlock.config import MqttSettings
 from edge_unlock.errors import ConfigError
 from edge_unlock.mqtt.connection import OFFLINE, ONLINE, Connection
-from tests.broker import HOST, LONGEST_S, Broker, Reader, needs_mosquitto, until, write_certificates
+from tests.broker import HOST, Broker, Reader, needs_mosquitto, write_certificates
+from tests.waiting import LONGEST_S, until
 
 pytestmark = needs_mosquitto
 

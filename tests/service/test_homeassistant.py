@@ -11,7 +11,8 @@ from edge_unlock.config import MqttSettings
 from edge_unlock.mqtt.connection import ONLINE, Connection
 from edge_unlock.service.homeassistant import MAX_CHARACTERS, HomeAssistant
 from edge_unlock.service.status import Lockout, Microphone, Seen, State, Status
-from tests.broker import Broker, Reader, needs_mosquitto, until
+from tests.broker import Broker, Reader, needs_mosquitto
+from tests.waiting import until
 
 BASE = "edge-unlock/pi-1"
 DISCOVERY = "homeassistant/device/pi-1/config"

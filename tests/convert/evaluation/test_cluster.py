@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ import soundfile
 
 pytest.importorskip("distributed", reason="needs the extra 'dask'")
 from click.testing import CliRunner
+from distributed import Client
 
 from edge_unlock_convert.cli import main
 from edge_unlock_convert.errors import ConversionError
@@ -21,6 +22,7 @@ from edge_unlock_convert.evaluation.cache import Cache
 from edge_unlock_convert.evaluation.cluster import cluster_workers
 from edge_unlock_convert.evaluation.extraction import extract, local_workers
 from edge_unlock_convert.evaluation.listening import System
+from tests.waiting import LONGEST_S, until
 
 COUNT = 48
 EAR = """
@@ -54,14 +56,20 @@ class Cluster:
         self._file = folder / "scheduler.json"
         self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         self._all: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
         self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        while not self._file.exists() or not self._file.read_text():
-            time.sleep(0.05)
+        until(lambda: self._file.exists() and self._file.read_text())
         self.address = json.loads(self._file.read_text())["address"]
+        return self
 
     def worker(self, threads: int = 1) -> subprocess.Popen[bytes]:
+        """Start a worker, and wait until the scheduler has it."""
         options = ["--no-nanny", "--no-dashboard", "--nthreads", str(threads)]
-        return self._start("worker", *options, "--host", "127.0.0.1")
+        one = self._start("worker", *options, "--host", "127.0.0.1")
+        with Client(self.address, timeout=LONGEST_S, set_as_default=False) as client:
+            client.wait_for_workers(len(self._all) - 1, timeout=LONGEST_S)
+        return one
 
     def _start(self, kind: str, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *options]
@@ -76,7 +84,7 @@ class Cluster:
         self._all.append(one)
         return one
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         for one in self._all:
             one.kill()
             one.wait()
@@ -84,11 +92,8 @@ class Cluster:
 
 @pytest.fixture
 def cluster(speech_folder: Path) -> Iterator[Cluster]:
-    made = Cluster(speech_folder)
-    try:
-        yield made
-    finally:
-        made.close()
+    with Cluster(speech_folder) as started:
+        yield started
 
 
 def test_a_lost_worker_changes_nothing(speech_folder: Path, cluster: Cluster) -> None:
@@ -99,8 +104,7 @@ def test_a_lost_worker_changes_nothing(speech_folder: Path, cluster: Cluster) ->
 
     def lose_one(done: int) -> None:
         if doomed.poll() is None:
-            while str(doomed.pid) not in log.read_text().split():
-                time.sleep(0.01)
+            until(lambda: str(doomed.pid) in log.read_text().split())
             doomed.kill()  # while it hears
             doomed.wait()
 

@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from edge_unlock_convert.errors import ConversionError, SpeechError
 from edge_unlock_convert.evaluation.cache import FILE_NAME, Cache
 from edge_unlock_convert.evaluation.extraction import extract, local_workers
 from edge_unlock_convert.evaluation.listening import MEASURES, System, Voices
+from tests.processes import is_gone
+from tests.waiting import until
 
 COUNT = 40
 EAR = """
@@ -104,14 +105,11 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same(heard: Path) -> None:
     environment = {**os.environ, "EAR_DELAY_S": "0.1", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, heard / "run.py", heard, heard / "cache"]
     with subprocess.Popen(command, env=environment) as running:
-        while not rows_in(heard / "cache"):
-            assert running.poll() is None
-            time.sleep(0.01)
+        until(lambda: rows_in(heard / "cache") or running.poll() is not None)
         running.kill()
     done = rows_in(heard / "cache")
     assert 0 < done < COUNT
-    for pid in set(calls(heard)):  # its workers end by themselves
-        wait_for_end(int(pid))
+    until(lambda: is_gone(*map(int, calls(heard))))  # its workers end by themselves
     before = len(calls(heard))
     resumed = extracted(heard, heard / "cache")
     assert len(calls(heard)) == before + COUNT - done
@@ -128,18 +126,6 @@ def rows_in(cache: Path) -> int:
         return 0
     finally:
         connection.close()
-
-
-def wait_for_end(pid: int) -> None:
-    for _ in range(1000):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            return
-        time.sleep(0.02)
-    pytest.fail(f"process {pid} still runs")
 
 
 def test_a_killed_worker_is_an_error(heard: Path) -> None:
@@ -176,10 +162,8 @@ def test_ctrl_c_leaves_no_process(heard: Path) -> None:
     with subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, start_new_session=True
     ) as running:
-        while not rows_in(heard / "cache"):
-            time.sleep(0.01)
+        until(lambda: rows_in(heard / "cache"))
         os.killpg(running.pid, signal.SIGINT)
         _, told = running.communicate(timeout=60)
     assert told.count(b"KeyboardInterrupt") == 1  # of the script itself, of no worker
-    for pid in set(calls(heard)):
-        wait_for_end(int(pid))
+    until(lambda: is_gone(*map(int, calls(heard))))
