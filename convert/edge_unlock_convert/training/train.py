@@ -152,7 +152,7 @@ class Training:
         if shape.spread:
             shaping.turn(state, shaping.spread(self._trained.targets, shape.spread))
         if shape.within:
-            heard = self._trained.embed(state, self.student, self.front_end, TRAINED_S)
+            heard = self._embeddings(state)
             shaping.turn(state, shaping.within(heard, self._trained.speakers, shape.within))
         return state
 
@@ -215,8 +215,9 @@ class Training:
         """Take the weights and the normalization that a training shipped, but not its prior.
 
         Of several trainings that began alike it takes the mean of the weights (Wortsman et al.,
-        "Model soups", 2022). Embeddings that are to be trained further are turned to where the
-        joined teachers have them. Raises ``ConfigError`` when their inputs are not the same.
+        "Model soups", 2022). The embeddings of each are turned to those of the first before, and
+        those that are to be trained further to where the joined teachers have them. Raises
+        ``ConfigError`` when their inputs are not the same.
         """
         front_ends = [
             msgspec.json.decode((one / "front_end.json").read_bytes()) for one in directories
@@ -226,19 +227,28 @@ class Training:
                 "the checkpoints to start from have different front ends",
                 "Name checkpoints of which one went on from the other.",
             )
-        states = [torch.load(one / "student.pt", weights_only=True) for one in directories]
-        state = {name: torch.stack([one[name] for one in states]).mean(dim=0) for name in states[0]}
         self.normalization = msgspec.structs.replace(
             msgspec.convert(front_ends[0]["normalization"], Normalization),
             prior_frames=self.recipe.prior_frames,
         )
         self.front_end.normalization = self.normalization
+        states = [torch.load(one / "student.pt", weights_only=True) for one in directories]
+        if len(states) > 1 and len(self._trained):
+            # trainings with other voices have the directions of their embeddings elsewhere
+            first, *others = (self._embeddings(state) for state in states)
+            for state, heard in zip(states[1:], others, strict=True):
+                shaping.turn(state, shaping.rotation(heard, first))
+        state = {name: torch.stack([one[name] for one in states]).mean(dim=0) for name in states[0]}
         if len(self.recipe.teachers) > 1 and self.recipe.optimization.steps and len(self._trained):
             # the principal directions of what the teachers hear are others with other voices
-            heard = self._trained.embed(state, self.student, self.front_end, TRAINED_S)
-            shaping.turn(state, shaping.rotation(heard, self._trained.targets))
+            targets = self._trained.targets
+            shaping.turn(state, shaping.rotation(self._embeddings(state), targets))
         self.student.load_state_dict(state)
         self._average = {name: value.clone().to(self.device) for name, value in state.items()}
+
+    def _embeddings(self, state: dict[str, Tensor]) -> NDArray[np.float32]:
+        """What such weights make of the pieces (n, D) of who is trained on."""
+        return self._trained.embed(state, self.student, self.front_end, TRAINED_S)
 
     def _rate(self, step: int) -> float:
         settings = self.recipe.optimization

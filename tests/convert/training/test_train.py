@@ -140,6 +140,9 @@ def test_it_goes_on_in_the_directions_that_the_joined_teachers_have_now(
     mean = Training(msgspec.structs.replace(recipe, optimization=idle), voices)
     mean.start_from(tmp_path / "turned")
     assert torch.equal(mean.averaged_state()["embedding.weight"], state["embedding.weight"])
+    mean.start_from(tmp_path / "first", tmp_path / "turned")
+    for name, value in mean.averaged_state().items():
+        torch.testing.assert_close(value, first.averaged_state()[name], atol=1e-4, rtol=0)
 
 
 def test_a_training_of_no_steps_is_the_mean_of_what_it_starts_from(
