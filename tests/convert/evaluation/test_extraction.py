@@ -106,6 +106,7 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same(heard: Path) -> None:
     command = [sys.executable, heard / "run.py", heard, heard / "cache"]
     with subprocess.Popen(command, env=environment) as running:
         until(lambda: rows_in(heard / "cache") or running.poll() is not None)
+        assert running.poll() is None
         running.kill()
     done = rows_in(heard / "cache")
     assert 0 < done < COUNT
