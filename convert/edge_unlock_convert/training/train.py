@@ -20,14 +20,13 @@ from torch import Tensor
 from edge_unlock.encoder.features import Normalization
 from edge_unlock.encoder.package import EncoderSpec
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.training import shaping
+from edge_unlock_convert.training import shaping, start
 from edge_unlock_convert.training.augment import Augmenter
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.joint import join
 from edge_unlock_convert.training.objective import Objectives, hint
 from edge_unlock_convert.training.pieces import Pieces
 from edge_unlock_convert.training.recipe import Recipe
-from edge_unlock_convert.training.resemblyzer import Resemblyzer
 from edge_unlock_convert.training.sampler import Batch, Sampler
 from edge_unlock_convert.training.student import Student
 from edge_unlock_convert.training.validation import Validation
@@ -81,7 +80,7 @@ class Training:
     ) -> None:
         self.recipe = recipe
         self.device = device
-        self._source = _source(recipe, device)
+        self._source = start.source(recipe, device)
         voices = join(voices, recipe.teachers, recipe.network.embedding)
         self.step = 0
         self.sampler = Sampler(recipe, voices, device)
@@ -212,34 +211,19 @@ class Training:
         self.front_end.normalization = self.normalization
 
     def start_from(self, *directories: Path) -> None:
-        """Take the weights and the normalization that a training shipped, but not its prior.
+        """Take the weights and the normalization that trainings shipped, but not their prior.
 
-        Of several trainings that began alike it takes the mean of the weights (Wortsman et al.,
-        "Model soups", 2022). The embeddings of each are turned to those of the first before, and
-        those that are to be trained further to where the joined teachers have them. Raises
-        ``ConfigError`` when their inputs are not the same.
+        Of several that began alike it takes the mean (``start.mean``). Weights that are to be
+        trained further are turned to where the joined teachers have their embeddings. Raises
+        ``ConfigError`` when the inputs of the checkpoints are not the same.
         """
-        front_ends = [
-            msgspec.json.decode((one / "front_end.json").read_bytes()) for one in directories
-        ]
-        if any(other != front_ends[0] for other in front_ends):
-            raise ConfigError(
-                "the checkpoints to start from have different front ends",
-                "Name checkpoints of which one went on from the other.",
-            )
         self.normalization = msgspec.structs.replace(
-            msgspec.convert(front_ends[0]["normalization"], Normalization),
-            prior_frames=self.recipe.prior_frames,
+            start.normalization(*directories), prior_frames=self.recipe.prior_frames
         )
         self.front_end.normalization = self.normalization
-        states = [torch.load(one / "student.pt", weights_only=True) for one in directories]
-        if len(states) > 1 and len(self._trained):
-            # trainings with other voices have the directions of their embeddings elsewhere
-            first, *others = (self._embeddings(state) for state in states)
-            for state, heard in zip(states[1:], others, strict=True):
-                shaping.turn(state, shaping.rotation(heard, first))
-        state = {name: torch.stack([one[name] for one in states]).mean(dim=0) for name in states[0]}
-        if len(self.recipe.teachers) > 1 and self.recipe.optimization.steps and len(self._trained):
+        someone = bool(len(self._trained))
+        state = start.mean(*directories, embed=self._embeddings if someone else None)
+        if len(self.recipe.teachers) > 1 and self.recipe.optimization.steps and someone:
             # the principal directions of what the teachers hear are others with other voices
             targets = self._trained.targets
             shaping.turn(state, shaping.rotation(self._embeddings(state), targets))
@@ -336,17 +320,6 @@ class Training:
             deviation=tuple(every.std(0).tolist()),
             prior_frames=self.recipe.prior_frames,
         )
-
-
-def _source(recipe: Recipe, device: str) -> Resemblyzer | None:
-    """The network that the training starts from, if any."""
-    if recipe.network.start == "resemblyzer":
-        return Resemblyzer.load(device)
-    if recipe.objective.hint:
-        raise ConfigError(
-            "the recipe has hints and nothing that gives them", 'Set network.start = "resemblyzer".'
-        )
-    return None
 
 
 def _in_order(frames: Tensor, order: Tensor) -> Tensor:
