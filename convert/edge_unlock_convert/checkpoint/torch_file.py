@@ -41,7 +41,7 @@ def read(path: Path, members: list[str]) -> StateDict:
         if not script:
             raise CheckpointError(f"{path} is TorchScript without weights", SAVE_WEIGHTS)
         return StateDict(_unwrap(script), "TorchScript (its program is not run)", ())
-    loaded, notes = _load(path, bool(members))
+    loaded, notes = load(path, bool(members))
     where, state = _state_dict(loaded, path)
     taken = (*notes, *where)
     return StateDict(_unwrap(state), "PyTorch state dict", taken)
@@ -63,7 +63,12 @@ def _safetensors(path: Path) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _load(path: Path, is_archive: bool) -> tuple[Any, tuple[str, ...]]:
+def load(path: Path, is_archive: bool = False) -> tuple[Any, tuple[str, ...]]:
+    """What ``torch.save`` wrote, and notes on what was not loaded of it.
+
+    Of an archive with Python objects the tensors alone are read, if ``is_archive`` says that it is
+    one. Raises ``CheckpointError`` when it is damaged, quantized, or holds objects otherwise.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True), ()
     except pickle.UnpicklingError as error:

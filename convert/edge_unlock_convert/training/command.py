@@ -7,11 +7,11 @@ import torch
 from tqdm import tqdm
 
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.training import pseudo
+from edge_unlock_convert.training import pseudo, saved
 from edge_unlock_convert.training.noise import split_noise
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.teacher import load_teacher
-from edge_unlock_convert.training.train import RESUME_NAME, Progress, Training
+from edge_unlock_convert.training.train import Progress, Training
 from edge_unlock_convert.training.voices import VoiceSet
 
 SAVE_EVERY = 500
@@ -94,7 +94,7 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
         else split_noise(noise, settings.features.sample_rate_hz, training=True),
         device=device,
     )
-    if (output / RESUME_NAME).exists():
+    if saved.is_begun(output):
         training.resume(output)
     elif starts:
         training.start_from(*starts)
@@ -106,7 +106,7 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
             bar.set_postfix(distill=f"{progress.distill:.3f}", contrast=f"{progress.contrast:.2f}")
 
         # a recipe of no steps is saved once, too
-        while training.step < last or not (output / RESUME_NAME).exists():
+        while training.step < last or not saved.is_begun(output):
             step = training.step + SAVE_EVERY - training.step % SAVE_EVERY
             training.run(min(last, step), report=report)
             training.save(output)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_unlock_convert.corpus import middle
 from edge_unlock_convert.training.front_end import FrontEnd
-from edge_unlock_convert.training.student import Student
+from edge_unlock_convert.training.student import Student, Weights
 from edge_unlock_convert.training.voices import VoiceSet
 
 BATCH = 64
@@ -38,7 +38,7 @@ class Pieces:
 
     def embed(
         self,
-        weights: dict[str, torch.Tensor],
+        weights: Weights,
         student: Student,
         front_end: FrontEnd,
         seconds: float,

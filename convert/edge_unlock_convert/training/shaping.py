@@ -12,6 +12,7 @@ from torch import Tensor
 
 from edge_unlock.encoder.similarity import unit
 from edge_unlock_convert.training.recipe import Shape
+from edge_unlock_convert.training.student import Weights
 
 LEAST_VARIANCE = 1e-4
 """Of the widest direction: narrower ones are rounding."""
@@ -20,14 +21,14 @@ EVEN = 0.5
 hundred voices show of the narrow ones is chance."""
 
 
-def scale(state: dict[str, Tensor], prefix: str, factor: float) -> None:
+def scale(state: Weights, prefix: str, factor: float) -> None:
     """Multiply the weights whose names begin so."""
     for name, value in state.items():
         if name.startswith(prefix):
             state[name] = factor * value
 
 
-def lifter(state: dict[str, Tensor], coefficients: int, factor: float) -> None:
+def lifter(state: Weights, coefficients: int, factor: float) -> None:
     """Multiply what the first layer hears of the last quarter of the cepstra of each frame."""
     weights = state["lstm.weight_ih_l0"]
     heard = torch.ones(coefficients)
@@ -35,7 +36,7 @@ def lifter(state: dict[str, Tensor], coefficients: int, factor: float) -> None:
     state["lstm.weight_ih_l0"] = weights * heard.repeat(weights.shape[1] // coefficients)
 
 
-def turn(state: dict[str, Tensor], shape: Tensor) -> None:
+def turn(state: Weights, shape: Tensor) -> None:
     """Map the embeddings that the weights give by a shape (D, D)."""
     for name in ("embedding.weight", "embedding.bias"):
         state[name] = shape @ state[name]
@@ -52,7 +53,7 @@ def rotation(embeddings: NDArray[np.float32], targets: NDArray[np.float32]) -> T
     return turned.float()
 
 
-def damp(state: dict[str, Tensor], shape: Shape, coefficients: int, layers: int) -> None:
+def damp(state: Weights, shape: Shape, coefficients: int, layers: int) -> None:
     """Turn down what a ``shape`` says: fine cepstra, the last layer's memory, the attention."""
     lifter(state, coefficients, shape.fine_cepstra)
     scale(state, f"lstm.weight_hh_l{layers - 1}", shape.recurrence)

@@ -7,15 +7,14 @@ import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from edge_unlock.encoder.features import Normalization
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.training import shaping
+from edge_unlock_convert.front_end import FRONT_END_NAME, read_front_end
+from edge_unlock_convert.training import saved, shaping
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.resemblyzer import Resemblyzer
-
-State = dict[str, Tensor]
+from edge_unlock_convert.training.student import Weights
 
 
 def source(recipe: Recipe, device: str) -> Resemblyzer | None:
@@ -29,27 +28,48 @@ def source(recipe: Recipe, device: str) -> Resemblyzer | None:
     return None
 
 
-def normalization(*directories: Path) -> Normalization:
-    """That of all of these checkpoints. Raises ``ConfigError`` when they hear differently."""
-    front_ends = [msgspec.json.decode((one / "front_end.json").read_bytes()) for one in directories]
-    if any(other != front_ends[0] for other in front_ends):
+def normalization(recipe: Recipe, *directories: Path) -> Normalization:
+    """That of all of these checkpoints, but with the recipe's prior.
+
+    Raises ``CheckpointError`` when a front end cannot be read, ``ConfigError`` when they hear
+    differently, or otherwise than the recipe says.
+    """
+    found = [read_front_end(one / FRONT_END_NAME) for one in directories]
+    heard = [
+        (one.features, one.encoder.frames_stacked, _with_prior(one.normalization, recipe))
+        for one in found
+    ]
+    if any(other != heard[0] for other in heard):
         raise ConfigError(
             "the checkpoints to start from have different front ends",
             "Name checkpoints of which one went on from the other.",
         )
-    return msgspec.convert(front_ends[0]["normalization"], Normalization)
+    features, frames_stacked, measured = heard[0]
+    if (features, frames_stacked) != (recipe.features, recipe.network.frames_stacked):
+        raise ConfigError(
+            f"{directories[0]} has another front end than the recipe",
+            "Say its features and frames_stacked in the recipe, or name another checkpoint.",
+        )
+    return measured
 
 
-def mean(*directories: Path, embed: Callable[[State], NDArray[np.float32]] | None) -> State:
+def mean(
+    *directories: Path, like: Weights, embed: Callable[[Weights], NDArray[np.float32]] | None
+) -> Weights:
     """The mean of the weights of checkpoints (Wortsman et al., "Model soups", 2022).
 
     The embeddings of each are turned to those of the first before: trainings with other voices
     have their directions elsewhere. ``embed`` gives what weights make of some speech (n, D); where
-    there is none (``None``) nothing is turned.
+    there is none (``None``) nothing is turned. Raises ``CheckpointError`` where weights cannot be
+    read or have not the names and shapes of ``like``.
     """
-    states = [torch.load(one / "student.pt", weights_only=True) for one in directories]
+    states = [saved.weights(one, like) for one in directories]
     if embed is not None and len(states) > 1:
         first, *others = (embed(state) for state in states)
         for state, heard in zip(states[1:], others, strict=True):
             shaping.turn(state, shaping.rotation(heard, first))
-    return {name: torch.stack([one[name] for one in states]).mean(dim=0) for name in states[0]}
+    return {name: torch.stack([one[name] for one in states]).mean(dim=0) for name in like}
+
+
+def _with_prior(normalization: Normalization, recipe: Recipe) -> Normalization:
+    return msgspec.structs.replace(normalization, prior_frames=recipe.prior_frames)

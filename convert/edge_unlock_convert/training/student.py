@@ -8,6 +8,9 @@ from edge_unlock.errors import ConfigError
 from edge_unlock_convert.training.recipe import Network
 from edge_unlock_convert.training.resemblyzer import Resemblyzer, run_layer
 
+Weights = dict[str, Tensor]
+"""The parameters of a student by name."""
+
 
 class Student(nn.Module):
     """Steps of features to one unit embedding.

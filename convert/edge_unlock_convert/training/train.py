@@ -20,7 +20,9 @@ from torch import Tensor
 from edge_unlock.encoder.features import Normalization
 from edge_unlock.encoder.package import EncoderSpec
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.training import shaping, start
+from edge_unlock_convert.errors import CheckpointError
+from edge_unlock_convert.front_end import FrontEnd as DeviceFrontEnd
+from edge_unlock_convert.training import saved, shaping, start
 from edge_unlock_convert.training.augment import Augmenter
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.joint import join
@@ -28,11 +30,10 @@ from edge_unlock_convert.training.objective import Objectives, hint
 from edge_unlock_convert.training.pieces import Pieces
 from edge_unlock_convert.training.recipe import Recipe
 from edge_unlock_convert.training.sampler import Batch, Sampler
-from edge_unlock_convert.training.student import Student
+from edge_unlock_convert.training.student import Student, Weights
 from edge_unlock_convert.training.validation import Validation
 from edge_unlock_convert.training.voices import VoiceSet
 
-RESUME_NAME = "resume.pt"
 STATISTICS_BATCHES = 40
 TRAINED_PIECES, TRAINED_S = (8, 4), 3.0
 """Embeddings are shaped by recordings of trained speakers: at most and at least so many pieces
@@ -142,7 +143,7 @@ class Training:
         """EER of what is shipped on held-out speakers, by corpus and seconds of speech."""
         return self._validation.error_rates(self.averaged_state(), self.student, self.front_end)
 
-    def averaged_state(self) -> dict[str, Tensor]:
+    def averaged_state(self) -> Weights:
         """The moving average of the weights, shaped: what is shipped."""
         state = {name: value.clone().cpu() for name, value in self._average.items()}
         shape = self.recipe.shape
@@ -163,51 +164,50 @@ class Training:
         return digest.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write the checkpoint for the converter, and what is needed to resume."""
-        directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / "student.pt", self.averaged_state())
+        """Write the checkpoint for the converter, and what is needed to resume (``saved``)."""
         encoder = EncoderSpec(
             frames_stacked=self.recipe.network.frames_stacked,
             embedding_size=self.sampler.embedding_size,
             pooling=self.recipe.network.pooling,
         )
-        front_end = {
-            "features": self.recipe.features,
-            "normalization": self.normalization,
-            "encoder": encoder,
-        }
-        json = msgspec.json.format(msgspec.json.encode(front_end), indent=2)
-        (directory / "front_end.json").write_bytes(json + b"\n")
-        (directory / "recipe.toml").write_bytes(msgspec.toml.encode(self.recipe))
-        _replace(
-            directory / RESUME_NAME,
-            {
-                "step": self.step,
-                "student": self.student.state_dict(),
-                "average": self._average,
-                "optimizer": self._optimizer.state_dict(),
-                "schedule": self._schedule.state_dict(),
-                "normalization": msgspec.to_builtins(self.normalization),
-            },
+        front_end = DeviceFrontEnd(
+            features=self.recipe.features, normalization=self.normalization, encoder=encoder
         )
+        progress = {
+            "step": self.step,
+            "student": self.student.state_dict(),
+            "average": self._average,
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "normalization": msgspec.to_builtins(self.normalization),
+        }
+        saved.save(directory, self.averaged_state(), front_end, self.recipe, progress)
 
     def resume(self, directory: Path) -> None:
-        """Continue what ``save`` wrote. Raises ``ConfigError`` if it is of another recipe."""
-        saved = msgspec.toml.decode((directory / "recipe.toml").read_bytes(), type=Recipe)
-        if saved != self.recipe:
+        """Continue what ``save`` wrote.
+
+        Raises ``ConfigError`` if it is of another recipe, ``CheckpointError`` if it is damaged.
+        """
+        if Recipe.load(directory / saved.RECIPE_NAME) != self.recipe:
             raise ConfigError(
                 f"{directory} was made with another recipe",
                 "Resume with the recipe.toml that lies there, or choose another directory.",
             )
-        state: dict[str, Any] = torch.load(
-            directory / RESUME_NAME, weights_only=True, map_location=self.device
-        )
-        self.step = state["step"]
-        self.student.load_state_dict(state["student"])
-        self._average = state["average"]
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
-        self.normalization = msgspec.convert(state["normalization"], Normalization)
+        state = saved.progress(directory)
+        try:
+            self.student.load_state_dict(state["student"])
+            self._average = {
+                name: value.to(self.device) for name, value in state["average"].items()
+            }
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._schedule.load_state_dict(state["schedule"])
+            self.normalization = msgspec.convert(state["normalization"], Normalization)
+            self.step = int(state["step"])
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{directory / saved.RESUME_NAME} is of another training: {error}",
+                "Start again in another directory.",
+            ) from error
         self.front_end.normalization = self.normalization
 
     def start_from(self, *directories: Path) -> None:
@@ -215,14 +215,15 @@ class Training:
 
         Of several that began alike it takes the mean (``start.mean``). Weights that are to be
         trained further are turned to where the joined teachers have their embeddings. Raises
-        ``ConfigError`` when the inputs of the checkpoints are not the same.
+        ``ConfigError`` when the inputs of the checkpoints are not those of the recipe, and
+        ``CheckpointError`` when one cannot be read or has another network.
         """
-        self.normalization = msgspec.structs.replace(
-            start.normalization(*directories), prior_frames=self.recipe.prior_frames
-        )
+        self.normalization = start.normalization(self.recipe, *directories)
         self.front_end.normalization = self.normalization
         someone = bool(len(self._trained))
-        state = start.mean(*directories, embed=self._embeddings if someone else None)
+        state = start.mean(
+            *directories, like=self._average, embed=self._embeddings if someone else None
+        )
         if len(self.recipe.teachers) > 1 and self.recipe.optimization.steps and someone:
             # the principal directions of what the teachers hear are others with other voices
             targets = self._trained.targets
@@ -230,7 +231,7 @@ class Training:
         self.student.load_state_dict(state)
         self._average = {name: value.clone().to(self.device) for name, value in state.items()}
 
-    def _embeddings(self, state: dict[str, Tensor]) -> NDArray[np.float32]:
+    def _embeddings(self, state: Weights) -> NDArray[np.float32]:
         """What such weights make of the pieces (n, D) of who is trained on."""
         return self._trained.embed(state, self.student, self.front_end, TRAINED_S)
 
@@ -325,9 +326,3 @@ class Training:
 def _in_order(frames: Tensor, order: Tensor) -> Tensor:
     """Frames (B, T, F), taken from where ``order`` (B, T) says."""
     return frames.gather(1, order[:, :, None].expand(-1, -1, frames.shape[2]))
-
-
-def _replace(path: Path, state: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)

@@ -1,14 +1,13 @@
 """How well a student tells apart the speakers that were held out of its training."""
 
 import numpy as np
-import torch
 
 from edge_unlock.encoder.similarity import Similarity
 from edge_unlock_convert.scoring.metrics import eer
 from edge_unlock_convert.scoring.trials import score_trials
 from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.pieces import Pieces
-from edge_unlock_convert.training.student import Student
+from edge_unlock_convert.training.student import Student, Weights
 from edge_unlock_convert.training.voices import VoiceSet
 
 PIECES_A_SPEAKER = 16
@@ -24,7 +23,7 @@ class Validation:
         self._pieces = Pieces(recorded, held_out, PIECES_A_SPEAKER)
 
     def error_rates(
-        self, weights: dict[str, torch.Tensor], student: Student, front_end: FrontEnd
+        self, weights: Weights, student: Student, front_end: FrontEnd
     ) -> dict[str, float]:
         """EER by corpus and seconds, enroll 3, test 1, of a student with such ``weights``.
 

@@ -10,6 +10,7 @@ import soundfile
 from click.testing import CliRunner
 
 from edge_unlock.errors import ConfigError
+from edge_unlock_convert.errors import CheckpointError
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("tomli_w", reason="needs the extra 'train'")
@@ -162,11 +163,42 @@ def test_a_training_of_no_steps_is_the_mean_of_what_it_starts_from(
     mean.run()
     for name, value in mean.averaged_state().items():
         torch.testing.assert_close(value, (states[0][name] + states[1][name]) / 2)
-    stranger = Training(msgspec.structs.replace(recipe, seed=3), voices)
-    stranger.normalization = msgspec.structs.replace(stranger.normalization, prior_frames=9.0)
-    stranger.save(tmp_path / "2")
+    # which prior they were trained with does not count: the recipe's does
+    other = mean.normalization.deviation[::-1]
+    for name, changed in (("prior", {"prior_frames": 9.0}), ("other", {"deviation": other})):
+        mean.normalization = msgspec.structs.replace(mean.normalization, **changed)
+        mean.save(tmp_path / name)
+    mean.start_from(tmp_path / "0", tmp_path / "prior")
+    assert mean.normalization.prior_frames == recipe.prior_frames
     with pytest.raises(ConfigError, match="different front ends"):
-        mean.start_from(tmp_path / "0", tmp_path / "2")
+        mean.start_from(tmp_path / "0", tmp_path / "other")
+    slower = msgspec.structs.replace(recipe.features, hop_samples=200)
+    with pytest.raises(ConfigError, match="another front end than the recipe"):
+        Training(msgspec.structs.replace(recipe, features=slower), voices).start_from(
+            tmp_path / "0"
+        )
+
+
+def test_what_is_damaged_or_of_another_network_starts_and_resumes_nothing(
+    recipe: Recipe, voices: list[VoiceSet], tmp_path: Path
+) -> None:
+    training = Training(recipe, voices)
+    training.save(tmp_path)
+    larger = msgspec.structs.replace(recipe.network, hidden=24)
+    wider = Training(msgspec.structs.replace(recipe, network=larger), voices)
+    with pytest.raises(CheckpointError, match="another network than the recipe's"):
+        wider.start_from(tmp_path)
+    progress = torch.load(tmp_path / "resume.pt", weights_only=True)
+    torch.save(progress | {"student": {}}, tmp_path / "resume.pt")
+    with pytest.raises(CheckpointError, match="of another training"):
+        Training(recipe, voices).resume(tmp_path)
+    whole = (tmp_path / "resume.pt").read_bytes()
+    (tmp_path / "resume.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="damaged"):
+        Training(recipe, voices).resume(tmp_path)
+    (tmp_path / "recipe.toml").write_text("seed =")
+    with pytest.raises(ConfigError, match="not a recipe"):
+        Training(recipe, voices).resume(tmp_path)
 
 
 def test_no_steps_from_nowhere_are_refused(tmp_path: Path) -> None:
