@@ -25,7 +25,6 @@ from edge_unlock.encoder.features import Float32
 from edge_unlock.encoder.package import ModelPackage
 from edge_unlock.encoder.similarity import Similarity, unit
 from edge_unlock.errors import EdgeUnlockError
-from edge_unlock_convert.commands.writing import write
 from edge_unlock_convert.corpus import UNSAID, Utterance, read_corpus
 from edge_unlock_convert.evaluation import figures, material, plots
 from edge_unlock_convert.evaluation.cache import Cache
@@ -36,6 +35,7 @@ from edge_unlock_convert.evaluation.scores import device_scores, plain_scores
 from edge_unlock_convert.evaluation.tally import Scored
 from edge_unlock_convert.scoring.trials import COSINE
 from edge_unlock_convert.terminal import stage
+from edge_unlock_convert.writing import write
 
 PEERS = (
     "Resemblyzer=peers:resemblyzer",

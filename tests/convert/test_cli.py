@@ -319,6 +319,9 @@ def test_pin_writes_what_the_device_compares_with(copy, tmp_path, monkeypatch):
     assert written["NAME"] == "copy"
     sha256 = hashlib.sha256((copy / "manifest.json").read_bytes()).hexdigest()
     assert written["MANIFEST_SHA256"] == sha256
+    named = copy.rename(copy.parent / 'x"; import os; y="')
+    assert_error(run("pin", named), "a package cannot have the name")
+    assert runpy.run_path(module)["NAME"] == "copy"
 
 
 def test_another_key_does_not_verify(copy, tmp_path):

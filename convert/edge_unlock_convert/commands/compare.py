@@ -7,8 +7,8 @@ import click
 
 from edge_unlock_convert.commands.naming import named, naming_options
 from edge_unlock_convert.commands.quantize import PATH
-from edge_unlock_convert.commands.writing import write
 from edge_unlock_convert.terminal import show, stage
+from edge_unlock_convert.writing import write
 
 
 @click.command()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_unlock_convert.commands.writing import make_directory, write
 from edge_unlock_convert.errors import ConversionError
+from edge_unlock_convert.writing import make_directory, write
 
 if TYPE_CHECKING:
     from edge_unlock_convert.forensic.subject import Subject

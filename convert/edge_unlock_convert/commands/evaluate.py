@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_unlock_convert.commands.writing import make_directory, write
+from edge_unlock_convert.writing import make_directory, write
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -78,12 +78,13 @@ def set_thresholds(package: Path, checkpoint: Path, speech: Path) -> None:
 def _tell(manifest: "Manifest", every: "Mapping[str, Judged]") -> None:
     from edge_unlock_convert.scoring import thresholds
     from edge_unlock_convert.scoring.metrics import eer
+    from edge_unlock_convert.terminal import printable
 
     for name, judged in every.items():
         rates = thresholds.rates(judged, manifest)
         click.echo(
-            f"held-out {name}: EER {100 * eer(*judged.split()):.2f}%; at the default threshold "
-            f"FAR {100 * rates.false_accepts:.2f}%, FRR {100 * rates.false_rejects:.1f}%"
+            f"held-out {printable(name)}: EER {100 * eer(*judged.split()):.2f}%; at the default "
+            f"threshold FAR {100 * rates.false_accepts:.2f}%, FRR {100 * rates.false_rejects:.1f}%"
         )
     if manifest.nontarget is not None:
         click.echo(

@@ -48,7 +48,7 @@ def _read(path: Path) -> FrontEnd | Description:
     except OSError as error:
         raise CheckpointError(
             f"cannot read {path}: {error.strerror}",
-            f"Give a file, or one of {', '.join(READY)}.",
+            f"Give the checkpoint's directory; as --front-end a file, or {', '.join(READY)}.",
         ) from error
     except (ValueError, RecursionError) as error:  # of msgspec, of UTF-8, of the fields
         raise CheckpointError(

@@ -18,10 +18,10 @@ def check_target(directory: Path, *, replace: bool) -> None:
     """Whether a package may be written there; asked before the long work starts."""
     if directory.exists() and not replace:
         raise ConversionError(
-            f"{directory} exists already", "Choose another --out, or replace it with --force."
+            f"{directory} exists already", "Choose another directory, or replace it with --force."
         )
     if directory.exists() and not directory.is_dir():
-        raise ConversionError(f"{directory} is no directory", "Choose another --out.")
+        raise ConversionError(f"{directory} is no directory", "Choose another directory.")
     if directory.exists():
         _check_package(directory)
 
@@ -72,7 +72,7 @@ def write_package(directory: Path, files: Mapping[str, bytes], *, replace: bool)
     except OSError as error:
         raise ConversionError(
             f"cannot write {directory}: {error.strerror}",
-            "Make room, or choose another --out. Nothing was written.",
+            "Make room, or choose another directory. Nothing was written.",
         ) from error
     finally:
         if made is not None:

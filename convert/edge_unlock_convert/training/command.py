@@ -7,6 +7,7 @@ import torch
 from tqdm import tqdm
 
 from edge_unlock.errors import ConfigError
+from edge_unlock_convert.terminal import printable
 from edge_unlock_convert.training import pseudo, saved
 from edge_unlock_convert.training.noise import split_noise
 from edge_unlock_convert.training.recipe import Recipe
@@ -56,9 +57,12 @@ def voices_command(recipe: Path, speech: Path, voices: Path, named: tuple[str, .
     multiple=True,
     help="A finished checkpoint, whose weights this one starts from; of several, their mean.",
 )
-@click.option("--until", type=int, help="Stop at this step; the same command resumes later.")
+@click.option(
+    "--until", type=click.IntRange(1), help="Stop at this step; the same command resumes later."
+)
 @click.option(
     "--threads",
+    type=click.IntRange(1, 256),
     default=1,
     show_default=True,
     help="Of the network; the batches are made in one more. Another number, other roundings.",
@@ -81,6 +85,7 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
 ) -> None:
     """Carry out a recipe. A training that was broken off goes on where it was last saved."""
     torch.set_num_threads(threads)
+    _check_device(device)
     settings = Recipe.load(recipe)
     if not (settings.optimization.steps or starts):
         raise ConfigError(
@@ -94,8 +99,9 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
         else split_noise(noise, settings.features.sample_rate_hz, training=True),
         device=device,
     )
-    if saved.is_begun(output):
+    if saved.is_begun(output, training.recipe):
         training.resume(output)
+        click.echo(f"{output}: goes on at step {training.step}, without --start", err=True)
     elif starts:
         training.start_from(*starts)
     last = min(until or settings.optimization.steps, settings.optimization.steps)
@@ -106,12 +112,23 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
             bar.set_postfix(distill=f"{progress.distill:.3f}", contrast=f"{progress.contrast:.2f}")
 
         # a recipe of no steps is saved once, too
-        while training.step < last or not saved.is_begun(output):
+        while training.step < last or not saved.is_begun(output, training.recipe):
             step = training.step + SAVE_EVERY - training.step % SAVE_EVERY
             training.run(min(last, step), report=report)
             training.save(output)
             rates = training.validate()
             if rates:
-                told = ", ".join(f"{name} {rate:.1%}" for name, rate in rates.items())
+                told = ", ".join(f"{printable(name)} {rate:.1%}" for name, rate in rates.items())
                 tqdm.write(f"step {training.step}: held-out EER: {told}")
     click.echo(f"{output}: step {training.step}, sha256 {training.sha256()}")
+
+
+def _check_device(device: str) -> None:
+    """Raise ``ConfigError`` where PyTorch has no such device."""
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"PyTorch cannot use the device {device!r}: {reason}", "Leave --device out: cpu."
+        ) from error

@@ -4,6 +4,7 @@ Where the speech lies is no choice and is given on the command line instead, so 
 recipe says the same on every machine.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,10 +16,26 @@ from edge_unlock_convert.network import Pooling
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+RANGES = ("gain_db", "noise_snr_db", "babble_snr_db")
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Common behaviour of the sections: immutable, and a mistyped key is an error."""
+    """Common behaviour of the sections: immutable, and a mistyped key is an error.
+
+    Numbers are finite, and of two that are a range the first is the lesser.
+    """
+
+    def __post_init__(self) -> None:
+        """Check what no type says. Raises ``ValueError``."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            several = value if isinstance(value, tuple) else (value,)
+            if not all(math.isfinite(one) for one in several if isinstance(one, float)):
+                raise ValueError(f"`{name}` is no finite number")
+            if name in RANGES and value[0] > value[1]:
+                raise ValueError(f"`{name}` begins over its end")
 
 
 class HeldOut(_Section, frozen=True):
@@ -28,7 +45,7 @@ class HeldOut(_Section, frozen=True):
     """
 
     speakers: tuple[str, ...] = ()
-    count: dict[str, int] = {}
+    count: dict[str, Count] = {}
 
 
 class Sampling(_Section, frozen=True):
@@ -42,7 +59,7 @@ class Sampling(_Section, frozen=True):
 
     corpora: dict[str, PositiveFloat] = {}
     original: Share = 0.4
-    crop_s: tuple[PositiveFloat, ...] = (1.0, 1.5, 2.0, 3.0)
+    crop_s: Annotated[tuple[PositiveFloat, ...], msgspec.Meta(min_length=1)] = (1.0, 1.5, 2.0, 3.0)
     batch_s: PositiveFloat = 128.0
     max_pieces: Positive = 96
 
@@ -59,7 +76,7 @@ class Augmentation(_Section, frozen=True):
     room: Share = 0.35
     rooms: Positive = 200
     colour: Share = 0.6
-    colour_db: float = 6.0
+    colour_db: NotNegative = 6.0
     low_pass: Share = 0.1
     noise: Share = 0.5
     noise_snr_db: tuple[float, float] = (0.0, 25.0)
@@ -72,9 +89,9 @@ class Augmentation(_Section, frozen=True):
     shuffle: Share = 0.0
     shuffle_frames: Positive = 45
     band_mask: Share = 0.4
-    band_mask_filters: int = 6
+    band_mask_filters: Positive = 6
     time_mask: Share = 0.4
-    time_mask_steps: int = 6
+    time_mask_steps: Count = 6
 
 
 class Network(_Section, frozen=True):
@@ -109,13 +126,13 @@ class Objective(_Section, frozen=True):
     """
 
     speaker_blend: Share = 0.5
-    distill: float = 2.0
-    contrast: float = 0.5
+    distill: NotNegative = 2.0
+    contrast: NotNegative = 0.5
     temperature: PositiveFloat = 0.06
     margin: float = 0.1
     same_voice: float = 0.6
-    negatives: Annotated[int, msgspec.Meta(ge=0)] = 0
-    hint: float = 0.0
+    negatives: Count = 0
+    hint: NotNegative = 0.0
     every_layer: bool = False
 
 
@@ -147,11 +164,11 @@ class Optimization(_Section, frozen=True):
     The layers of the LSTM learn at ``recurrent_rate`` times the ``learning_rate``.
     """
 
-    steps: Annotated[int, msgspec.Meta(ge=0)] = 10_000
+    steps: Count = 10_000
     learning_rate: PositiveFloat = 2e-3
     recurrent_rate: PositiveFloat = 1.0
-    warmup_steps: int = 200
-    weight_decay: float = 0.02
+    warmup_steps: Count = 200
+    weight_decay: NotNegative = 0.02
     gradient_limit: PositiveFloat = 3.0
     average_decay: Share = 0.999
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -167,10 +184,10 @@ class Recipe(_Section, frozen=True):
     """
 
     name: str
-    seed: int = 0
-    variants: int = 1
-    borrowing: Annotated[int, msgspec.Meta(ge=0)] = 0
-    teachers: tuple[PositiveFloat, ...] = (1.0,)
+    seed: Count = 0
+    variants: Positive = 1
+    borrowing: Count = 0
+    teachers: Annotated[tuple[PositiveFloat, ...], msgspec.Meta(min_length=1)] = (1.0,)
     prior_frames: PositiveFloat = 50.0
     features: FeatureSpec = FeatureSpec()
     held_out: HeldOut = HeldOut()
@@ -193,9 +210,10 @@ class Recipe(_Section, frozen=True):
             raise ConfigError(
                 f"cannot read {error.filename}: {error.strerror}", "Name a recipe."
             ) from error
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             raise ConfigError(
-                f"{path} is not a recipe: {error}", "See convert/TRAINING.md for its keys."
+                f"{path} is not a recipe: {error}",
+                "Its keys are in convert/edge_unlock_convert/training/recipe.py.",
             ) from error
 
 

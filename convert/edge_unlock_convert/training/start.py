@@ -36,7 +36,10 @@ def normalization(recipe: Recipe, *directories: Path) -> Normalization:
     """
     found = [read_front_end(one / FRONT_END_NAME) for one in directories]
     heard = [
-        (one.features, one.encoder.frames_stacked, _with_prior(one.normalization, recipe))
+        (
+            (one.features, one.encoder.frames_stacked, one.encoder.pooling),
+            _with_prior(one.normalization, recipe),
+        )
         for one in found
     ]
     if any(other != heard[0] for other in heard):
@@ -44,11 +47,11 @@ def normalization(recipe: Recipe, *directories: Path) -> Normalization:
             "the checkpoints to start from have different front ends",
             "Name checkpoints of which one went on from the other.",
         )
-    features, frames_stacked, measured = heard[0]
-    if (features, frames_stacked) != (recipe.features, recipe.network.frames_stacked):
+    inputs, measured = heard[0]
+    if inputs != (recipe.features, recipe.network.frames_stacked, recipe.network.pooling):
         raise ConfigError(
             f"{directories[0]} has another front end than the recipe",
-            "Say its features and frames_stacked in the recipe, or name another checkpoint.",
+            "Say its features, frames_stacked and pooling in the recipe, or name another one.",
         )
     return measured
 

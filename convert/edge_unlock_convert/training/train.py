@@ -20,7 +20,7 @@ from torch import Tensor
 from edge_unlock.encoder.features import Normalization
 from edge_unlock.encoder.package import EncoderSpec
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.errors import CheckpointError
+from edge_unlock_convert.errors import CheckpointError, ConversionError
 from edge_unlock_convert.front_end import FrontEnd as DeviceFrontEnd
 from edge_unlock_convert.training import saved, shaping, start
 from edge_unlock_convert.training.augment import Augmenter
@@ -28,7 +28,7 @@ from edge_unlock_convert.training.front_end import FrontEnd
 from edge_unlock_convert.training.joint import join
 from edge_unlock_convert.training.objective import Objectives, hint
 from edge_unlock_convert.training.pieces import Pieces
-from edge_unlock_convert.training.recipe import Recipe
+from edge_unlock_convert.training.recipe import HeldOut, Recipe
 from edge_unlock_convert.training.sampler import Batch, Sampler
 from edge_unlock_convert.training.student import Student, Weights
 from edge_unlock_convert.training.validation import Validation
@@ -66,9 +66,10 @@ class _Prepared(NamedTuple):
 class Training:
     """A recipe that is being carried out.
 
-    ``voices`` are the recorded voices and their variants, held-out speakers already removed
-    by the sampler; ``noise`` is one long recording (n,) in [-1, 1]. Everything that decides
-    the result is in the recipe, these, and the number of threads; or the ``device`` of PyTorch.
+    ``recipe`` names who is held out, where the one that was given draws some. ``voices`` are the
+    recorded voices and their variants, held-out speakers already removed by the sampler;
+    ``noise`` is one long recording (n,) in [-1, 1]. Everything that decides the result is in the
+    recipe, these, and the number of threads; or the ``device`` of PyTorch.
     """
 
     def __init__(
@@ -79,12 +80,15 @@ class Training:
         *,
         device: str = "cpu",
     ) -> None:
-        self.recipe = recipe
+        self._last = recipe.optimization.steps
         self.device = device
         self._source = start.source(recipe, device)
         voices = join(voices, recipe.teachers, recipe.network.embedding)
         self.step = 0
         self.sampler = Sampler(recipe, voices, device)
+        # by name: among other speakers the same count would draw others, trained ones too
+        held_out = HeldOut(speakers=tuple(sorted(self.sampler.held_out)))
+        self.recipe = msgspec.structs.replace(recipe, held_out=held_out)
         self._augmenter = Augmenter(
             recipe.augmentation, noise, recipe.features.sample_rate_hz, recipe.seed, device
         )
@@ -122,7 +126,7 @@ class Training:
         report_every: int = 50,
     ) -> None:
         """Train up to step ``until`` (the recipe's last one, by default)."""
-        last = min(until or self.recipe.optimization.steps, self.recipe.optimization.steps)
+        last = self._last if until is None else min(until, self._last)
         started = time.monotonic()
         losses: list[Tensor] = []
         self.student.train()
@@ -134,6 +138,11 @@ class Training:
                 losses.append(self._advance(prepared))
                 if self.step % report_every == 0 or self.step == last:
                     means = torch.stack(losses).mean(0).tolist()
+                    if not np.isfinite(means).all():
+                        raise ConversionError(
+                            f"the training diverged before step {self.step}: a loss is no number",
+                            "Lower optimization.learning_rate; what was saved before is whole.",
+                        )
                     distill, contrast, apart = means
                     elapsed_s = time.monotonic() - started
                     report(Progress(self.step, distill, contrast, apart, elapsed_s))
@@ -193,7 +202,7 @@ class Training:
                 f"{directory} was made with another recipe",
                 "Resume with the recipe.toml that lies there, or choose another directory.",
             )
-        state = saved.progress(directory)
+        state = saved.progress(directory, self._average)
         try:
             self.student.load_state_dict(state["student"])
             self._average = {
@@ -202,7 +211,9 @@ class Training:
             self._optimizer.load_state_dict(state["optimizer"])
             self._schedule.load_state_dict(state["schedule"])
             self.normalization = msgspec.convert(state["normalization"], Normalization)
-            self.step = int(state["step"])
+            self.step = state["step"]
+            if not (isinstance(self.step, int) and self.step in range(self._last + 1)):
+                raise ValueError(f"it is at step {self.step}")
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{directory / saved.RESUME_NAME} is of another training: {error}",

@@ -7,14 +7,17 @@ A ``VoiceSet`` is two files: ``<name>.npz`` (``off`` (n + 1,) first samples of t
 ``<name>.audio.npy`` (int16, mapped into memory and not read as a whole).
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_unlock.errors import ConfigError
+from edge_unlock_convert.writing import make_directory, write
 
 FULL_SCALE = 32767
 
@@ -50,18 +53,41 @@ class VoiceSet(NamedTuple):
 
     @classmethod
     def load(cls, directory: Path, name: str) -> "VoiceSet":
-        """Read a cached set. Raises ``ConfigError`` when it is missing."""
+        """Read a cached set. Raises ``ConfigError`` when it is missing or damaged."""
         path = directory / f"{name}.npz"
         try:
             with np.load(path) as index:
                 off, spk, first, changes = (index[k] for k in ("off", "spk", "emb", "transform"))
                 further = tuple(index[key] for key in sorted(index) if key[:3] == "emb" != key)
             audio = np.load(directory / f"{name}.audio.npy", mmap_mode="r")
+            found = cls(audio, off, spk, first, changes, further)
+            found._check()
         except OSError as error:
             raise ConfigError(
-                f"cannot read the voices {path}", "Make them first: edge-unlock-convert voices."
+                f"cannot read the voices {error.filename or path}: {error.strerror or error}",
+                "Make them first: edge-unlock-convert voices.",
             ) from error
-        return cls(audio, off, spk, first, changes, further)
+        except (EOFError, IndexError, KeyError, TypeError, ValueError, BadZipFile) as error:
+            raise ConfigError(
+                f"the voices {path} are damaged: {error}",
+                "Make them again in another directory: edge-unlock-convert voices.",
+            ) from error
+        return found
+
+    def _check(self) -> None:
+        """Raise ``ValueError`` where a field is not as long as the others, or not finite."""
+        rows = len(self.speakers)
+        if self.audio.dtype != np.int16 or self.audio.ndim != 1 or self.speakers.dtype.kind != "U":
+            raise ValueError("samples are no int16, or speakers no names")
+        if self.offsets.shape != (rows + 1,) or not rows or self.transforms.shape != (rows, 4):
+            raise ValueError("the pieces are not as many as their speakers")
+        if self.offsets[0] != 0 or (np.diff(self.offsets) <= 0).any():
+            raise ValueError("pieces overlap, or are empty")
+        if self.offsets[-1] != len(self.audio):
+            raise ValueError(f"{self.offsets[-1]} samples are named, {len(self.audio)} are there")
+        for heard in (self.embeddings, *self.further):
+            if heard.ndim != 2 or len(heard) != rows or not np.isfinite(heard).all():
+                raise ValueError("embeddings are missing, or no finite numbers")
 
     @staticmethod
     def save(
@@ -73,15 +99,15 @@ class VoiceSet(NamedTuple):
     ) -> None:
         """Write a set; its index comes last, so that a broken-off set is not found.
 
-        ``embeddings`` (n, D) are of one teacher each.
+        ``embeddings`` (n, D) are of one teacher each. Raises ``ConversionError`` where it cannot.
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         lengths = [len(samples) for _, samples in pieces]
         audio = np.concatenate([samples for _, samples in pieces]).clip(-1, 1)
-        whole = np.rint(audio * FULL_SCALE).astype(np.int16)
-        np.save(directory / f"{name}.audio.npy", whole)
+        whole, index = io.BytesIO(), io.BytesIO()
+        np.save(whole, np.rint(audio * FULL_SCALE).astype(np.int16))
         np.savez(
-            directory / f"{name}.npz",
+            index,
             off=np.cumsum([0, *lengths]),
             spk=np.array([speaker for speaker, _ in pieces]),
             transform=np.array(transforms, np.float32),
@@ -90,3 +116,5 @@ class VoiceSet(NamedTuple):
                 for number, one in enumerate(embeddings)
             },
         )
+        write(directory / f"{name}.audio.npy", whole.getvalue())
+        write(directory / f"{name}.npz", index.getvalue())

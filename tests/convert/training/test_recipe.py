@@ -55,6 +55,36 @@ def test_a_recipe_says_what_differs_from_the_one_that_it_extends(folder: Path) -
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("optimization.learning_rate = inf", "`learning_rate` is no finite number"),
+        ("optimization.weight_decay = nan", "weight_decay"),
+        ("sampling.crop_s = [1.0, nan]", "crop_s"),
+        ("prior_frames = inf", "`prior_frames` is no finite number"),
+        ("augmentation.gain_db = [3.0, -25.0]", "`gain_db` begins over its end"),
+        ("sampling.crop_s = []", "crop_s"),
+        ("teachers = []", "teachers"),
+        ("seed = -1", "seed"),
+        ("variants = 0", "variants"),
+        ("held_out.count.a = -1", "held_out"),
+        ("optimization.warmup_steps = -1", "warmup_steps"),
+    ],
+)
+def test_values_that_no_training_can_have_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "this.toml"
+    path.write_text(f'name = "x"\n{text}\n')
+    with pytest.raises(ConfigError, match=f"is not a recipe: .*{said}"):
+        Recipe.load(path)
+
+
+def test_a_file_of_another_encoding_is_no_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "this.toml"
+    path.write_bytes(b'name = "\xff"')
+    with pytest.raises(ConfigError, match="is not a recipe"):
+        Recipe.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
         ('name = "x"\nextends = "none.toml"', r"cannot read .*none\.toml"),
         ('name = "x"\nextends = "this.toml"', r"this\.toml extends itself"),
         ('name = "x"\nextends = "folder/../this.toml"', r"this\.toml extends itself"),

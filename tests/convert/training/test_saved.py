@@ -42,10 +42,10 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_what_was_saved_is_read_again(directory: Path) -> None:
-    assert saved.is_begun(directory)
+    assert saved.is_begun(directory, RECIPE)
     found = saved.weights(directory, WEIGHTS)
     assert all(torch.equal(found[name], value) for name, value in WEIGHTS.items())
-    progress = saved.progress(directory)
+    progress = saved.progress(directory, WEIGHTS)
     assert progress["step"] == 7
     assert torch.equal(progress["average"]["embedding.bias"], torch.ones(2))
     assert read_front_end(directory / "front_end.json") == FRONT_END
@@ -58,7 +58,9 @@ def test_a_file_that_was_cut_short_is_damaged(directory: Path, name: str, kept: 
     whole = (directory / name).read_bytes()
     (directory / name).write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(CheckpointError, match="damaged"):
-        saved.progress(directory) if name == "resume.pt" else saved.weights(directory, WEIGHTS)
+        saved.progress(directory, WEIGHTS) if name == "resume.pt" else saved.weights(
+            directory, WEIGHTS
+        )
 
 
 def test_objects_are_not_loaded(directory: Path, tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_objects_are_not_loaded(directory: Path, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="never loaded"):
             saved.weights(directory, WEIGHTS)
         with pytest.raises(CheckpointError, match="never loaded"):
-            saved.progress(directory)
+            saved.progress(directory, WEIGHTS)
     assert not (tmp_path / "opened").exists()
 
 
@@ -82,6 +84,7 @@ def test_objects_are_not_loaded(directory: Path, tmp_path: Path) -> None:
         ({"embedding.bias": torch.tensor([1.0, np.nan])}, "no finite numbers"),
         ({"embedding.bias": torch.tensor([1.0, np.inf])}, "no finite numbers"),
         ({"embedding.bias": torch.tensor([1, 2])}, "no finite numbers"),
+        ({"embedding.bias": torch.ones(2, device="meta")}, "no finite numbers"),
     ],
 )
 def test_weights_of_another_network_are_refused(
@@ -90,16 +93,37 @@ def test_weights_of_another_network_are_refused(
     torch.save(WEIGHTS | changed, directory / "student.pt")
     with pytest.raises(CheckpointError, match=said):
         saved.weights(directory, WEIGHTS)
+    torch.save({"average": WEIGHTS | changed}, directory / "resume.pt")
+    with pytest.raises(CheckpointError, match=said):
+        saved.progress(directory, WEIGHTS)
     torch.save([*WEIGHTS.values()], directory / "student.pt")
     with pytest.raises(CheckpointError, match="not written by a training"):
         saved.weights(directory, WEIGHTS)
 
 
 def test_there_is_nothing_where_nothing_was_saved(tmp_path: Path) -> None:
-    assert not saved.is_begun(tmp_path)
-    for read in (saved.progress, lambda path: saved.weights(path, WEIGHTS)):
+    assert not saved.is_begun(tmp_path, RECIPE)
+    for read in (saved.progress, saved.weights):
         with pytest.raises(CheckpointError, match="there is no"):
-            read(tmp_path)
+            read(tmp_path, WEIGHTS)
+
+
+def test_no_checkpoint_of_another_recipe_is_taken_the_place_of(directory: Path) -> None:
+    (directory / "resume.pt").unlink()
+    assert not saved.is_begun(directory, RECIPE)  # broken off at its first save
+    other = Recipe(name="other")
+    with pytest.raises(CheckpointError, match=r"there is no resume\.pt"):
+        saved.is_begun(directory, other)
+    (directory / "recipe.toml").unlink()
+    with pytest.raises(CheckpointError, match=r"there is no resume\.pt"):
+        saved.is_begun(directory, RECIPE)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(directory: Path) -> None:
+    before = (directory / "student.pt").read_bytes()
+    with pytest.raises(CheckpointError, match="no finite numbers"):
+        saved.save(directory, {"bias": torch.tensor([np.nan])}, FRONT_END, RECIPE, {})
+    assert (directory / "student.pt").read_bytes() == before
 
 
 def test_what_cannot_be_written_leaves_the_former(
@@ -111,5 +135,5 @@ def test_what_cannot_be_written_leaves_the_former(
     before = {path.name: path.read_bytes() for path in directory.iterdir()}
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(ConversionError, match="No space left"):
-        saved.save(directory, {}, FRONT_END, RECIPE, {"step": 8})
+        saved.save(directory, WEIGHTS, FRONT_END, RECIPE, {"step": 8})
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == before

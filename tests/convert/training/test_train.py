@@ -10,7 +10,7 @@ import soundfile
 from click.testing import CliRunner
 
 from edge_unlock.errors import ConfigError
-from edge_unlock_convert.errors import CheckpointError
+from edge_unlock_convert.errors import CheckpointError, ConversionError
 
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("tomli_w", reason="needs the extra 'train'")
@@ -18,7 +18,7 @@ from edge_unlock_convert.cli import main  # noqa: E402
 from edge_unlock_convert.front_end import read_front_end  # noqa: E402
 from edge_unlock_convert.training import pseudo, shaping, train  # noqa: E402
 from edge_unlock_convert.training.pieces import Pieces  # noqa: E402
-from edge_unlock_convert.training.recipe import Recipe, Shape  # noqa: E402
+from edge_unlock_convert.training.recipe import HeldOut, Recipe, Shape  # noqa: E402
 from edge_unlock_convert.training.sampler import Sampler, held_out_speakers  # noqa: E402
 from edge_unlock_convert.training.train import Training  # noqa: E402
 from edge_unlock_convert.training.voices import VoiceSet  # noqa: E402
@@ -260,6 +260,42 @@ def test_nothing_is_shaped_by_nobody(recipe: Recipe, voices: list[VoiceSet]) -> 
     shaped = msgspec.structs.replace(recipe, shape=Shape(within=0.3))
     with pytest.raises(ConfigError, match="pieces enough"):
         Training(shaped, voices)  # one piece of each
+
+
+def test_a_checkpoint_names_who_was_held_out(
+    recipe: Recipe, voices: list[VoiceSet], tmp_path: Path
+) -> None:
+    drawn = msgspec.structs.replace(recipe, held_out=HeldOut(count={"speech": 2}))
+    training = Training(drawn, voices)
+    training.save(tmp_path)
+    kept = Recipe.load(tmp_path / "recipe.toml").held_out
+    # among more speakers the same count would draw others
+    assert held_out_speakers(kept, [*voices[0].speakers, "speech/new"], 3) == set(kept.speakers)
+    assert set(kept.speakers) == training.sampler.held_out
+    assert len(kept.speakers) == 2
+    Training(drawn, voices).resume(tmp_path)
+
+
+def test_a_training_that_diverges_ends_before_it_is_saved(
+    recipe: Recipe, voices: list[VoiceSet]
+) -> None:
+    optimization = msgspec.structs.replace(recipe.optimization, learning_rate=1e30)
+    training = Training(msgspec.structs.replace(recipe, optimization=optimization), voices)
+    with pytest.raises(ConversionError, match="diverged"):
+        training.run()
+
+
+@pytest.mark.parametrize("option", [["--threads", "0"], ["--threads", "100000"], ["--until", "0"]])
+def test_counts_that_cannot_be_are_a_matter_of_usage(tmp_path: Path, option: list[str]) -> None:
+    arguments = ["train", str(tmp_path), "--voices", str(tmp_path), "--output", "x", *option]
+    assert CliRunner().invoke(main, arguments).exit_code == 2
+
+
+def test_a_device_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    arguments = ["train", str(tmp_path), "--voices", str(tmp_path), "--output", "x"]
+    result = CliRunner().invoke(main, [*arguments, "--device", "nowhere"])
+    assert result.exit_code == 1
+    assert "PyTorch cannot use the device" in result.output
 
 
 def test_resuming_with_another_recipe_is_refused(

@@ -1,4 +1,4 @@
-"""Writes what a command made."""
+"""Writes files that appear whole or not at all."""
 
 import tempfile
 from pathlib import Path

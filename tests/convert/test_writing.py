@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_unlock_convert.commands.writing import write
 from edge_unlock_convert.errors import ConversionError
+from edge_unlock_convert.writing import write
 
 
 def test_what_stood_there_is_replaced(tmp_path):
