@@ -6,7 +6,7 @@ from pathlib import Path
 from edge_unlock_convert.errors import ConversionError
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes | memoryview) -> None:
     """Write a file that appears complete or not at all; until then what stands there stays.
 
     Raises ``ConversionError`` where it cannot be.

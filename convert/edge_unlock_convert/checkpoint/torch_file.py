@@ -92,7 +92,7 @@ def load(path: Path, is_archive: bool = False) -> tuple[Any, tuple[str, ...]]:
             raise refusal from error
         note = f"Python objects in the file ({names}) were not loaded, its tensors were read"
         return loaded, (note,)
-    except (FileNotFoundError, PermissionError) as error:
+    except PermissionError as error:
         raise CheckpointError(
             f"cannot read {path}: {error.strerror}", "See to its permissions."
         ) from error

@@ -101,7 +101,8 @@ def train_command(  # noqa: PLR0913, PLR0917 - the options of a command
     )
     if saved.is_begun(output, training.recipe):
         training.resume(output)
-        click.echo(f"{output}: goes on at step {training.step}, without --start", err=True)
+        if starts:
+            click.echo(f"{output} goes on at step {training.step}: --start is not used", err=True)
     elif starts:
         training.start_from(*starts)
     last = min(until or settings.optimization.steps, settings.optimization.steps)

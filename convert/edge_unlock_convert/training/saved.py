@@ -29,7 +29,11 @@ def save(
 
     Raises ``CheckpointError`` when a weight is no finite number.
     """
-    _check(shipped, shipped, directory)
+    if not all(map(_is_finite, shipped.values())):
+        raise CheckpointError(
+            f"the weights for {directory} are no finite numbers: the training diverged",
+            "Lower optimization.learning_rate; what was saved before is whole.",
+        )
     make_directory(directory)
     json = msgspec.json.format(msgspec.json.encode(front_end), indent=2)
     write(directory / RECIPE_NAME, msgspec.toml.encode(recipe))

@@ -38,7 +38,7 @@ def normalization(recipe: Recipe, *directories: Path) -> Normalization:
     heard = [
         (
             (one.features, one.encoder.frames_stacked, one.encoder.pooling),
-            _with_prior(one.normalization, recipe),
+            msgspec.structs.replace(one.normalization, prior_frames=recipe.prior_frames),
         )
         for one in found
     ]
@@ -72,7 +72,3 @@ def mean(
         for state, heard in zip(states[1:], others, strict=True):
             shaping.turn(state, shaping.rotation(heard, first))
     return {name: torch.stack([one[name] for one in states]).mean(dim=0) for name in like}
-
-
-def _with_prior(normalization: Normalization, recipe: Recipe) -> Normalization:
-    return msgspec.structs.replace(normalization, prior_frames=recipe.prior_frames)

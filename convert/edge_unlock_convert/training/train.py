@@ -80,7 +80,6 @@ class Training:
         *,
         device: str = "cpu",
     ) -> None:
-        self._last = recipe.optimization.steps
         self.device = device
         self._source = start.source(recipe, device)
         voices = join(voices, recipe.teachers, recipe.network.embedding)
@@ -126,7 +125,8 @@ class Training:
         report_every: int = 50,
     ) -> None:
         """Train up to step ``until`` (the recipe's last one, by default)."""
-        last = self._last if until is None else min(until, self._last)
+        steps = self.recipe.optimization.steps
+        last = steps if until is None else min(until, steps)
         started = time.monotonic()
         losses: list[Tensor] = []
         self.student.train()
@@ -202,7 +202,7 @@ class Training:
                 f"{directory} was made with another recipe",
                 "Resume with the recipe.toml that lies there, or choose another directory.",
             )
-        state = saved.progress(directory, self._average)
+        state, steps = saved.progress(directory, self._average), self.recipe.optimization.steps
         try:
             self.student.load_state_dict(state["student"])
             self._average = {
@@ -212,7 +212,7 @@ class Training:
             self._schedule.load_state_dict(state["schedule"])
             self.normalization = msgspec.convert(state["normalization"], Normalization)
             self.step = state["step"]
-            if not (isinstance(self.step, int) and self.step in range(self._last + 1)):
+            if not (isinstance(self.step, int) and self.step in range(steps + 1)):
                 raise ValueError(f"it is at step {self.step}")
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(

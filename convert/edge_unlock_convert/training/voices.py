@@ -116,5 +116,5 @@ class VoiceSet(NamedTuple):
                 for number, one in enumerate(embeddings)
             },
         )
-        write(directory / f"{name}.audio.npy", whole.getvalue())
-        write(directory / f"{name}.npz", index.getvalue())
+        write(directory / f"{name}.audio.npy", whole.getbuffer())
+        write(directory / f"{name}.npz", index.getbuffer())
